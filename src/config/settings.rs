@@ -1,0 +1,77 @@
+//! The settings as the library uses them: typed, checked, with their defaults.
+
+use std::time::Duration;
+
+use crate::store::event::Level;
+use crate::store::members::Tags;
+
+/// All settings of a node after parsing and checking. Made from text by [`super::Config`]; meaning, bounds and defaults
+/// stand in `table.rs`.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // `table.rs` documents each
+pub struct Settings {
+    pub cluster: String,
+    /// Empty: 32 random hex digits at each start.
+    pub id: String,
+    pub tags: Tags,
+    /// `host:port` or `[v6]:port`; empty: every address, port 0.
+    pub bind: String,
+    /// `host`, `host:port` or `[v6]:port`; empty: chosen.
+    pub advertise: String,
+    /// `host:port` each.
+    pub seeds: Vec<String>,
+    pub max_packet: usize,
+    pub gossip_interval: Duration,
+    pub gossip_fanout: usize,
+    /// Member states in one exchange.
+    pub gossip_max_send: usize,
+    pub gossip_settle: Duration,
+    pub sync_interval: Duration,
+    pub join_retry: Duration,
+    pub join_retry_max: Duration,
+    pub seed_interval: Duration,
+    pub leave_timeout: Duration,
+    pub leave_acks: usize,
+    pub max_members: usize,
+    pub max_keys_per_member: usize,
+    pub max_state_size_per_member: usize,
+    pub max_value_size: usize,
+    pub tombstone_grace: Duration,
+    pub departed_grace: Duration,
+    pub departed_record: Duration,
+    pub log_level: Option<Level>,
+    pub worker_threads: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            cluster: "default".into(),
+            id: String::new(),
+            tags: Tags::new(),
+            bind: String::new(),
+            advertise: String::new(),
+            seeds: Vec::new(),
+            max_packet: 1400,
+            gossip_interval: Duration::from_millis(300),
+            gossip_fanout: 3,
+            gossip_max_send: 50,
+            gossip_settle: Duration::from_millis(50),
+            sync_interval: Duration::from_secs(1),
+            join_retry: Duration::from_millis(50),
+            join_retry_max: Duration::from_secs(5),
+            seed_interval: Duration::from_secs(30),
+            leave_timeout: Duration::from_secs(1),
+            leave_acks: 3,
+            max_members: 16_384,
+            max_keys_per_member: 1_000_000,
+            max_state_size_per_member: 256 << 20,
+            max_value_size: 16 << 20,
+            tombstone_grace: Duration::from_secs(3600),
+            departed_grace: Duration::from_secs(600),
+            departed_record: Duration::from_secs(24 * 3600),
+            log_level: Some(Level::Warn),
+            worker_threads: 2,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What is kept: lives of members, and entries, each entry one allocation.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use triomphe::ThinArc;
+
+use crate::time::Time;
+
+/// A member's id: 1 to 255 bytes of UTF-8, followed by a NUL in memory so that it can be handed to C as it is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(std::sync::Arc<str>);
+
+impl MemberId {
+    /// The id `text`; `None` if it is empty, longer than 255 bytes or holds a NUL.
+    pub fn new(text: &str) -> Option<MemberId> {
+        if text.is_empty() || text.len() > 255 || text.contains('\0') {
+            return None;
+        }
+        Some(MemberId(format!("{text}\0").into()))
+    }
+
+    /// The id without its NUL.
+    pub fn as_str(&self) -> &str {
+        &self.0[..self.0.len() - 1]
+    }
+
+    /// The id with its NUL.
+    pub fn with_nul(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One life of a member: from a start to its end. Two starts of one id are two lives.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The member's id.
+    pub id: MemberId,
+    /// Counts the lives of an id; the higher one is the later.
+    pub generation: u64,
+    /// Random, drawn at start: tells two processes apart that share an id, and names the life on the wire.
+    pub nonce: u64,
+}
+
+impl Life {
+    /// The order between lives of one id.
+    pub fn rank(&self) -> (u64, u64) {
+        (self.generation, self.nonce)
+    }
+}
+
+/// Shared by the entries and views of one life.
+pub type LifeRef = triomphe::Arc<Life>;
+
+/// A type URL as kept: shared between entries, with a NUL behind it, empty for plain bytes.
+pub type TypeUrl = triomphe::Arc<str>;
+
+/// The numbers of an entry. Its bytes (key, NUL, value, NUL) follow in the same allocation.
+#[derive(Debug)]
+pub struct EntryHead {
+    /// Whose entry it is.
+    pub life: LifeRef,
+    /// Type URL with a NUL behind it.
+    pub type_url: TypeUrl,
+    /// Sequence number, from 1, the owner's next at each set or delete.
+    pub seq: u64,
+    /// When this node set or received it, by this node's clock.
+    pub received: Time,
+    /// When the owner wrote it, as far as known here: `received` less the age it had on arrival.
+    pub written: Time,
+    /// Readers do not see it from then on; [`Time::NEVER`] without a time to live.
+    pub expires: Time,
+    /// Bytes of the key.
+    pub key_len: u8,
+    /// A tombstone: the key was deleted with this sequence number.
+    pub deleted: bool,
+    /// Own entries: the engine has taken it into its log.
+    pub drained: AtomicBool,
+}
+
+/// An entry: one allocation, shared by readers, queues and the engine; immutable but for `drained`.
+#[derive(Clone, Debug)]
+pub struct Entry(ThinArc<EntryHead, u8>);
+
+impl Entry {
+    /// Makes the entry. `key` must be 1 to 255 bytes: checked where it enters (API or wire).
+    pub fn new(head: EntryHead, key: &str, value: &[u8]) -> Entry {
+        debug_assert_eq!(head.key_len as usize, key.len());
+        let mut bytes = Vec::with_capacity(key.len() + value.len() + 2);
+        bytes.extend_from_slice(key.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(value);
+        bytes.push(0);
+        Entry(ThinArc::from_header_and_slice(head, &bytes))
+    }
+
+    /// The numbers.
+    pub fn head(&self) -> &EntryHead {
+        &self.0.header.header
+    }
+
+    /// The key.
+    pub fn key(&self) -> &str {
+        // Keys were checked to be UTF-8 where they came in; the fallback can not be reached.
+        std::str::from_utf8(&self.0.slice[..self.head().key_len as usize]).unwrap_or("")
+    }
+
+    /// The key with its NUL, as bytes.
+    pub fn key_with_nul(&self) -> &[u8] {
+        &self.0.slice[..self.head().key_len as usize + 1]
+    }
+
+    /// The value; empty for a tombstone. A NUL follows it in memory.
+    pub fn value(&self) -> &[u8] {
+        &self.0.slice[self.head().key_len as usize + 1..self.0.slice.len() - 1]
+    }
+
+    /// The type URL without its NUL.
+    pub fn type_url(&self) -> &str {
+        let t = &self.head().type_url;
+        &t[..t.len() - 1]
+    }
+
+    /// Sequence number.
+    pub fn seq(&self) -> u64 {
+        self.head().seq
+    }
+
+    /// Order between all versions of a key of one member, over its lives.
+    pub fn version(&self) -> (u64, u64, u64) {
+        let h = self.head();
+        (h.life.generation, h.life.nonce, h.seq)
+    }
+
+    /// Whether a reader sees it at `now`: neither deleted nor expired.
+    pub fn is_visible(&self, now: Time) -> bool {
+        let h = self.head();
+        !h.deleted && h.expires > now
+    }
+
+    /// Bytes that count against `max_state_size_per_member`: key, value and type URL.
+    pub fn size(&self) -> usize {
+        self.0.slice.len() - 2 + self.type_url().len()
+    }
+
+    /// Whether both are the same allocation.
+    pub fn same(&self, other: &Entry) -> bool {
+        std::ptr::eq(self.head(), other.head())
+    }
+
+    /// Whether the engine has taken it into its log.
+    pub fn is_drained(&self) -> bool {
+        self.head().drained.load(Ordering::Acquire)
+    }
+
+    /// Marks it as taken into the engine's log.
+    pub fn set_drained(&self) {
+        self.head().drained.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,1 @@
+//! Packets and protobuf messages as bytes.
