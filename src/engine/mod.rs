@@ -1,17 +1,57 @@
 //! The protocol, sans-IO: time and bytes in, bytes and events out.
+//!
+//! The engine reads no clock, opens no socket, starts no thread and draws its randomness from one seed, so that the
+//! simulator drives the same code as the runtime and a seed reproduces a run. Whoever drives it calls a `handle_…`
+//! method for what happens, then takes out everything that [`Engine::poll_transmit`] and [`Engine::poll_action`] give,
+//! then waits until [`Engine::next_timeout`] at the latest. Calls that come late or too often are harmless.
+//!
+//! What hosts are told goes through the [`Store`], which the engine drives.
 
+mod changes;
+mod describe;
+mod exchange;
+mod held;
+mod join;
+mod leave;
+mod log;
+mod member;
+mod membership;
+mod metrics;
+mod outbox;
+mod transfer;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 
 use crate::config::settings::Settings;
+use crate::error::Status;
+use crate::store::entry::{Life, LifeRef, MemberId};
+use crate::store::event::Level;
+use crate::store::members::MemberStatus;
+use crate::store::{NodeState, Store};
 use crate::time::Time;
+use crate::wire::frame::{self, Roots};
+use crate::wire::packet::{self, Reject};
+use crate::wire::segment::Segment;
+use changes::Changes;
+use join::Seed;
+use leave::Leaving;
+use member::{Claim, Member};
+pub use metrics::{Counters, Metric};
+use outbox::{Outbox, Target};
 
 /// Where bytes are to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// One UDP datagram.
     Datagram,
-    /// One message on a TCP stream: length-prefixed, at most a few MiB over `max_value_size`.
+    /// One message on a TCP stream, length-prefixed: at most `max_value_size` + 1 MiB.
     Stream,
 }
 
@@ -35,13 +75,12 @@ pub enum Action {
 
 /// What tells a new engine who it is.
 #[derive(Clone, Debug)]
-#[allow(missing_docs)]
 pub struct Identity {
     /// The member id: setting `id`, or 32 random hex digits.
-    pub id: String,
-    /// Milliseconds of the wall clock at start.
+    pub id: MemberId,
+    /// The first generation: milliseconds of the wall clock at start. Raised if a later one is known in the cluster.
     pub generation: u64,
-    /// Random.
+    /// Random, not 0.
     pub nonce: u64,
     /// What others are told to reach this node at.
     pub address: SocketAddr,
@@ -49,65 +88,467 @@ pub struct Identity {
     pub rng_seed: u64,
 }
 
-/// The protocol of one node.
-pub struct Engine {}
-
-#[allow(unused_variables, missing_docs)]
-impl Engine {
-    pub fn new(settings: Arc<Settings>, identity: Identity, store: Arc<crate::store::Store>, now: Time) -> Engine {
-        unimplemented!()
+impl Identity {
+    /// The life that a [`Store`] for this engine is made with.
+    pub fn life(&self) -> LifeRef {
+        LifeRef::new(Life { id: self.id.clone(), generation: self.generation, nonce: self.nonce })
     }
+}
+
+/// How long a changed entry of this node waits for more to come along.
+const COALESCE: Duration = Duration::from_millis(1);
+
+/// How often departed members and tombstones are looked over.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// The same warning is not given again before.
+const WARN_EVERY: Duration = Duration::from_secs(30);
+
+/// The protocol of one node.
+pub struct Engine {
+    settings: Arc<Settings>,
+    store: Arc<Store>,
+    /// Nonce of this node's life; its record and log stand among the members.
+    me: u64,
+    cluster: u32,
+    members: HashMap<u64, Member>,
+    /// The latest life of each id.
+    ids: HashMap<Box<str>, u64>,
+    /// Present members but this one, in no order: to choose from at random.
+    others: Vec<u64>,
+    /// Present members by the hash of their nonce: the ring, for successors.
+    ring: BTreeSet<(u64, u64)>,
+    /// What is remembered of members whose state is gone: so that nothing brings them back.
+    departed: HashMap<u64, Claim>,
+    departed_order: VecDeque<u64>,
+    changes: Changes,
+    roots: Roots,
+    /// Members whose log has entries that expire, by the next time.
+    expiries: BTreeSet<(Time, u64)>,
+    out: Outbox,
+    actions: VecDeque<Action>,
+    counters: Counters,
+    rng: SmallRng,
+    token_key: u64,
+    next_request: u32,
+    seeds: Vec<Seed>,
+    leaving: Option<Leaving>,
+    /// When to gossip next; `None` while there is nothing new.
+    tick_at: Option<Time>,
+    last_tick: Time,
+    sync_at: Time,
+    /// Compare with random peers often until then: just joined.
+    eager_until: Time,
+    housekeeping_at: Time,
+    warned: HashMap<&'static str, Time>,
+}
+
+impl Engine {
+    /// An engine that drives `store`, which must have been made with [`Identity::life`].
+    pub fn new(settings: Arc<Settings>, identity: Identity, store: Arc<Store>, now: Time) -> Engine {
+        let mut rng = SmallRng::seed_from_u64(identity.rng_seed);
+        let cluster = packet::cluster_tag(&settings.cluster);
+        let mut engine = Engine {
+            out: Outbox::new(cluster, identity.nonce, settings.max_packet),
+            me: identity.nonce,
+            cluster,
+            members: HashMap::new(),
+            ids: HashMap::new(),
+            others: Vec::new(),
+            ring: BTreeSet::new(),
+            departed: HashMap::new(),
+            departed_order: VecDeque::new(),
+            changes: Changes::default(),
+            roots: Roots::default(),
+            expiries: BTreeSet::new(),
+            actions: VecDeque::new(),
+            counters: Counters::default(),
+            token_key: rand::Rng::random(&mut rng),
+            next_request: 1,
+            seeds: Vec::new(),
+            leaving: None,
+            tick_at: None,
+            last_tick: now.back(settings.gossip_interval),
+            sync_at: now + settings.sync_interval,
+            eager_until: now,
+            housekeeping_at: now + HOUSEKEEPING,
+            warned: HashMap::new(),
+            rng,
+            store,
+            settings: settings.clone(),
+        };
+        let claim = Claim {
+            life: identity.life(),
+            incarnation: 1,
+            status: MemberStatus::Alive,
+            since: now,
+            address: identity.address,
+            versions: (packet::VERSION, packet::VERSION),
+            tags: Arc::new(settings.tags.clone()),
+        };
+        engine.insert_member(claim, now);
+        engine.set_seeds(now);
+        engine.drain_own(now);
+        engine
+    }
+
     /// A datagram came in. Never fails: what is wrong is dropped and counted.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
-        unimplemented!()
+        self.counters.datagrams_received += 1;
+        self.counters.datagram_bytes_received += bytes.len() as u64;
+        self.handle_packet(now, from, Path::Datagram, bytes);
     }
-    /// A whole message came in on a stream. `from` is the peer's address and port of the connection, not its listening port.
+
+    /// A whole message came in on a stream. `from` is the far end of the connection, not a listening port.
     pub fn handle_stream(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
-        unimplemented!()
+        self.counters.messages_received += 1;
+        self.counters.message_bytes_received += bytes.len() as u64;
+        self.handle_packet(now, from, Path::Stream, bytes);
     }
+
+    fn handle_packet(&mut self, now: Time, from: SocketAddr, path: Path, bytes: &[u8]) {
+        self.expire(now);
+        match packet::open(bytes, self.cluster) {
+            Ok((head, frames)) => self.handle_frames(now, from, path, head, frames),
+            Err(reject) => self.rejected(now, from, reject),
+        }
+        self.out.flush(&mut self.counters);
+    }
+
+    fn rejected(&mut self, now: Time, from: SocketAddr, reject: Reject) {
+        match reject {
+            Reject::Malformed => self.counters.dropped_malformed += 1,
+            Reject::Checksum => self.counters.dropped_checksum += 1,
+            Reject::Cluster => {
+                self.counters.dropped_cluster += 1;
+                self.warn(now, "cluster", Status::InvalidArgument, || {
+                    format!(
+                        "packets of another cluster come from {from}; its setting `cluster` differs from this node's \
+                         (counted in dropped_cluster)"
+                    )
+                });
+            }
+            Reject::Version(version) => {
+                self.counters.dropped_version += 1;
+                self.warn(now, "version", Status::NotSupported, || {
+                    format!(
+                        "packets of version {version} of the wire format come from {from}; this node reads only {}",
+                        packet::VERSION
+                    )
+                });
+            }
+            Reject::Sealed => {
+                self.counters.dropped_sealed += 1;
+                self.warn(now, "sealed", Status::NotSupported, || {
+                    format!("sealed packets come from {from}; this node cannot open them")
+                });
+            }
+        }
+    }
+
+    fn handle_frames(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        path: Path,
+        head: packet::Head,
+        frames: packet::Frames<'_>,
+    ) {
+        if head.sender == self.me {
+            // A seed that is this node itself.
+            self.counters.dropped_own += 1;
+            self.seed_is_self(now, from);
+            return;
+        }
+        if matches!(self.store.state(), NodeState::Left | NodeState::Failed) {
+            self.counters.dropped_not_member += 1;
+            return;
+        }
+        if head.target != 0 && head.target != self.me {
+            self.counters.dropped_not_me += 1;
+            let to = Target { address: from, nonce: head.sender };
+            if path == Path::Datagram {
+                self.out.frame(to, frame::kind::NOT_ME, &head.target.to_le_bytes(), &mut self.counters);
+            }
+            return;
+        }
+        if let Some(member) = self.members.get_mut(&head.sender) {
+            member.peer.heard = now;
+            member.peer.unanswered = 0;
+        }
+        let mut touched = Vec::new();
+        for item in frames {
+            let Ok((kind, body)) = item else {
+                self.counters.dropped_malformed += 1;
+                break;
+            };
+            self.counters.frames_received[usize::from(kind).min(metrics::FRAME_KINDS - 1)] += 1;
+            if self.handle_frame(now, from, path, head.sender, kind, body, &mut touched).is_err() {
+                self.counters.dropped_malformed += 1;
+                break;
+            }
+        }
+        self.acknowledge(now, head.sender, touched);
+    }
+
+    #[allow(clippy::too_many_arguments)] // a frame with its circumstances
+    fn handle_frame(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        path: Path,
+        sender: u64,
+        kind: u8,
+        body: &[u8],
+        touched: &mut Vec<u64>,
+    ) -> Result<(), crate::wire::codec::Malformed> {
+        use frame::kind::*;
+        match kind {
+            JOIN => self.handle_join(now, from, path, sender, frame::Join::decode(body)?),
+            CHALLENGE => self.handle_challenge(now, from, frame::Challenge::decode(body)?),
+            MEMBERS => {
+                for record in frame::decode_records(body)? {
+                    touched.push(record.nonce);
+                    self.merge(now, sender, record);
+                }
+            }
+            WANT_MEMBERS => {
+                let nonces = frame::decode_nonces(body)?;
+                self.with_sender(now, from, sender, |engine, to| engine.send_records(now, to, &nonces));
+            }
+            STATEMENT => {
+                let statement = frame::Statement::decode(body)?;
+                if self.members.contains_key(&sender) {
+                    self.handle_statement(now, sender, statement);
+                } else {
+                    self.with_sender(now, from, sender, |_, _| ());
+                }
+            }
+            SEGMENT => {
+                let segment = Segment::decode(body)?;
+                if self.members.contains_key(&sender) {
+                    touched.push(segment.head.owner);
+                    self.handle_segment(now, sender, &segment);
+                } else {
+                    self.with_sender(now, from, sender, |_, _| ());
+                }
+            }
+            NOT_ME => {
+                let nonce = crate::wire::codec::Reader::new(body).u64()?;
+                self.handle_not_me(now, from, nonce);
+            }
+            _ => {} // of a later version: passed over
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with the sender as target, if it is a member; else asks who it is.
+    fn with_sender(&mut self, now: Time, from: SocketAddr, sender: u64, f: impl FnOnce(&mut Engine, Target)) {
+        if let Some(member) = self.members.get(&sender) {
+            let target = member.claim.target();
+            f(self, target);
+            return;
+        }
+        let to = Target { address: from, nonce: sender };
+        if let Some(claim) = self.departed.get(&sender) {
+            // It is held to be gone: it learns so, refutes, and is asked for its record as it is then.
+            let mut body = Vec::new();
+            claim.to_record(now).put(&mut body);
+            self.out.frame(to, frame::kind::MEMBERS, &body, &mut self.counters);
+            self.out.frame(to, frame::kind::WANT_MEMBERS, &sender.to_le_bytes(), &mut self.counters);
+        } else {
+            self.counters.dropped_unknown_sender += 1;
+            self.out.frame(to, frame::kind::WANT_MEMBERS, &sender.to_le_bytes(), &mut self.counters);
+        }
+    }
+
     /// The store has been written to since.
     pub fn handle_dirty(&mut self, now: Time) {
-        unimplemented!()
+        self.expire(now);
+        self.drain_own(now);
+        self.out.flush(&mut self.counters);
     }
+
+    /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
-        unimplemented!()
+        self.expire(now);
+        self.drain_own(now);
+        self.join_timeout(now);
+        self.leave_timeout(now);
+        if self.tick_at.is_some_and(|at| at <= now) {
+            self.tick(now);
+        }
+        if self.sync_at <= now {
+            self.sync(now);
+        }
+        if self.housekeeping_at <= now {
+            self.housekeeping_at = now + HOUSEKEEPING;
+            self.housekeeping(now);
+        }
+        self.out.flush(&mut self.counters);
     }
+
+    /// A look-up has ended.
     pub fn handle_resolved(&mut self, now: Time, seed: &str, result: Result<Vec<SocketAddr>, String>) {
-        unimplemented!()
+        self.resolved(now, seed, result);
+        self.out.flush(&mut self.counters);
     }
-    /// Sending to `to` failed; `too_big` for EMSGSIZE.
+
+    /// Sending to `to` failed; `too_big`: the datagram was larger than the way allows.
     pub fn handle_send_failed(&mut self, now: Time, to: SocketAddr, path: Path, too_big: bool, error: &str) {
-        unimplemented!()
+        self.counters.sends_failed += 1;
+        if too_big && path == Path::Datagram {
+            // 1,232 B pass IPv6's least MTU, 508 B any IPv4 path.
+            let lower = if self.out.limit() > 1232 { 1232 } else { 508 };
+            self.out.set_limit(lower.min(self.out.limit()));
+        }
+        for member in self.members.values_mut().filter(|m| m.claim.address == to) {
+            member.peer.in_flight.clear();
+        }
+        self.seed_failed(to, error);
+        self.log(now, Level::Debug, || format!("sending to {to} failed: {error}"));
     }
-    /// The address that others are told has been found out or has changed.
+
+    /// The address that others are told has been found out, or has changed.
     pub fn handle_address(&mut self, now: Time, address: SocketAddr) {
-        unimplemented!()
+        let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
+        if me.address != address {
+            me.address = address;
+            me.incarnation += 1;
+            self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
+        }
     }
-    /// Starts leaving; the end is a change of [`crate::store::Store::state`].
-    pub fn leave(&mut self, now: Time) {
-        unimplemented!()
-    }
+
+    /// New settings are in force. Only live ones may differ.
     pub fn reconfigure(&mut self, now: Time, settings: Arc<Settings>) {
-        unimplemented!()
+        let old = std::mem::replace(&mut self.settings, settings.clone());
+        self.store.set_settings(settings.clone());
+        if old.tags != settings.tags {
+            let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
+            me.tags = Arc::new(settings.tags.clone());
+            me.incarnation += 1;
+            self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
+        }
+        if old.seeds != settings.seeds {
+            self.set_seeds(now);
+        }
+        self.sync_at = self.sync_at.min(now + settings.sync_interval);
+        self.out.flush(&mut self.counters);
     }
+
+    /// The next packet to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        unimplemented!()
+        self.out.pop()
     }
+
+    /// The next thing to do outside.
     pub fn poll_action(&mut self) -> Option<Action> {
-        unimplemented!()
+        self.actions.pop_front()
     }
-    /// When to call [`Engine::handle_timeout`].
+
+    /// When to call [`Engine::handle_timeout`] at the latest.
     pub fn next_timeout(&self) -> Time {
-        unimplemented!()
+        let expiry = self.expiries.first().map_or(Time::NEVER, |(at, _)| *at);
+        let tick = self.tick_at.unwrap_or(Time::NEVER);
+        let leave = self.leaving.as_ref().map_or(Time::NEVER, Leaving::next_timeout);
+        let seeds = self.seeds.iter().map(Seed::next_timeout).min().unwrap_or(Time::NEVER);
+        expiry.min(tick).min(leave).min(seeds).min(self.sync_at).min(self.housekeeping_at)
     }
-    pub fn describe(&self, now: Time) -> String {
-        unimplemented!()
+
+    /// The counters.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
-    pub fn offsets_json(&self) -> String {
-        unimplemented!()
+
+    /// Takes own entries that were written since into the log.
+    fn drain_own(&mut self, now: Time) {
+        let store = self.store.clone();
+        let mut expiry = None;
+        let mut advanced = false;
+        if let Some(me) = self.members.get_mut(&self.me) {
+            // A bounded piece under the writer's lock at a time, so that a `set` never waits long.
+            while store.is_dirty() {
+                let to = store.drain_own(256, |entry| me.log.put_own(entry));
+                advanced |= me.log.own_complete(to);
+            }
+            if advanced {
+                expiry = Some(me.log.next_expiry());
+            }
+        }
+        if let Some(expiry) = expiry {
+            self.note_expiry(self.me, expiry);
+            self.touch(now, self.me, COALESCE);
+        }
     }
-    /// (name, help, is it a gauge, value)
-    pub fn metrics(&self) -> Vec<(&'static str, &'static str, bool, u64)> {
-        unimplemented!()
+
+    /// Ends entries whose time to live is over.
+    fn expire(&mut self, now: Time) {
+        while let Some(&(at, nonce)) = self.expiries.first() {
+            if at > now {
+                return;
+            }
+            self.expiries.remove(&(at, nonce));
+            let Some(member) = self.members.get_mut(&nonce) else { continue };
+            while let Some(entry) = member.log.pop_expired(now) {
+                // A newer version may have taken its place in the store while it waits to be drained.
+                let current = self.store.entry(entry.key(), nonce).is_some_and(|e| e.same(&entry));
+                if current {
+                    self.counters.entries_expired += 1;
+                    if nonce == self.me {
+                        self.store.expire_own(now, &entry);
+                    } else {
+                        self.store.expire(&entry, now);
+                    }
+                }
+            }
+            if let Some(next) = member.log.next_expiry() {
+                self.expiries.insert((next, nonce));
+            }
+        }
+    }
+
+    fn note_expiry(&mut self, nonce: u64, next: Option<Time>) {
+        if let Some(next) = next {
+            // Entries noted too early are harmless: `expire` looks again.
+            self.expiries.insert((next, nonce));
+        }
+    }
+
+    fn housekeeping(&mut self, now: Time) {
+        let store = self.store.clone();
+        let grace = self.settings.tombstone_grace;
+        let keep = self.settings.max_keys_per_member;
+        let me = self.members.get_mut(&self.me).expect("this node is always among its members");
+        if me.log.oldest_tombstone().is_some() && me.log.collect(now.back(grace), keep, &store) {
+            self.counters.tombstone_collections += 1;
+        }
+        self.forget_departed(now);
+    }
+
+    /// Notes a change of what is known or held of a member: it is new to others.
+    fn touch(&mut self, now: Time, nonce: u64, settle: Duration) {
+        self.refresh_terms(nonce);
+        if let Some(member) = self.members.get_mut(&nonce) {
+            member.position = self.changes.note(nonce, member.position);
+        }
+        let earliest = (self.last_tick + self.settings.gossip_interval).max(now + settle);
+        self.tick_at = Some(self.tick_at.map_or(earliest, |at| at.min(earliest)));
+    }
+
+    /// A rate-limited event in words, for what would stay silent otherwise.
+    fn warn(&mut self, now: Time, cause: &'static str, status: Status, text: impl FnOnce() -> String) {
+        let due = self.warned.get(cause).is_none_or(|at| *at <= now);
+        if due {
+            self.warned.insert(cause, now + WARN_EVERY);
+            let text = text();
+            self.store.hub.warning(status.code(), &text, now);
+            self.log(now, Level::Warn, || text);
+        }
+    }
+
+    fn log(&self, now: Time, level: Level, text: impl FnOnce() -> String) {
+        if self.settings.log_level.is_some_and(|max| level <= max) && self.store.hub.wants_log(level) {
+            self.store.hub.log(level, "engine", &text(), now);
+        }
     }
 }

@@ -82,6 +82,8 @@ pub struct EntryHead {
     pub deleted: bool,
     /// Own entries: the engine has taken it into its log.
     pub drained: AtomicBool,
+    /// Own entries: the version of the key in the engine's log that this one is to replace; 0 if there is none.
+    pub replaces: u64,
 }
 
 /// An entry: one allocation, shared by readers, queues and the engine; immutable but for `drained`.

@@ -74,63 +74,87 @@ pub struct MemberView {
     pub is_self: bool,
 }
 
-/// The table of members: one row a life, at most one life an id.
+/// The table of members: one row a life.
 #[derive(Debug, Default)]
 pub struct Members {
-    rows: RwLock<HashMap<u64, MemberView>>,
+    table: RwLock<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    rows: HashMap<u64, MemberView>,
+    /// The latest life of each id.
+    ids: HashMap<Box<str>, u64>,
 }
 
 impl Members {
     /// Puts the row of a life in, or replaces it.
     pub fn put(&self, view: MemberView) {
-        self.rows.write().insert(view.life.nonce, view);
+        let mut table = self.table.write();
+        let known = table.ids.get(view.life.id.as_str()).and_then(|nonce| table.rows.get(nonce));
+        if known.is_none_or(|known| known.life.rank() <= view.life.rank()) {
+            table.ids.insert(view.life.id.as_str().into(), view.life.nonce);
+        }
+        table.rows.insert(view.life.nonce, view);
     }
 
     /// Takes the row of a life out.
     pub fn remove(&self, nonce: u64) -> Option<MemberView> {
-        self.rows.write().remove(&nonce)
+        let mut table = self.table.write();
+        let row = table.rows.remove(&nonce)?;
+        if table.ids.get(row.life.id.as_str()) == Some(&nonce) {
+            table.ids.remove(row.life.id.as_str());
+        }
+        Some(row)
     }
 
-    /// Changes a row in place; does nothing for an unknown life.
+    /// Changes a row in place (not its life); does nothing for an unknown life.
     pub fn update(&self, nonce: u64, change: impl FnOnce(&mut MemberView)) {
-        if let Some(row) = self.rows.write().get_mut(&nonce) {
+        if let Some(row) = self.table.write().rows.get_mut(&nonce) {
             change(row);
         }
     }
 
     /// The row of a life.
     pub fn get(&self, nonce: u64) -> Option<MemberView> {
-        self.rows.read().get(&nonce).cloned()
+        self.table.read().rows.get(&nonce).cloned()
     }
 
     /// Status of a life; `Left` for one that is not known (any more).
     pub fn status(&self, nonce: u64) -> MemberStatus {
-        self.rows.read().get(&nonce).map_or(MemberStatus::Left, |r| r.status)
+        self.table.read().rows.get(&nonce).map_or(MemberStatus::Left, |r| r.status)
     }
 
     /// Runs `read` with a function that gives the status of a life: one lock for many look-ups.
     pub fn with_status<R>(&self, read: impl FnOnce(&dyn Fn(u64) -> MemberStatus) -> R) -> R {
-        let rows = self.rows.read();
-        read(&|nonce| rows.get(&nonce).map_or(MemberStatus::Left, |r| r.status))
+        let table = self.table.read();
+        read(&|nonce| table.rows.get(&nonce).map_or(MemberStatus::Left, |r| r.status))
     }
 
-    /// The row of the member with this id: of its latest life.
+    /// Nonce and status of the latest life of the member with this id.
+    pub fn find(&self, id: &str) -> Option<(u64, MemberStatus)> {
+        let table = self.table.read();
+        let nonce = *table.ids.get(id)?;
+        Some((nonce, table.rows.get(&nonce)?.status))
+    }
+
+    /// The row of the latest life of the member with this id.
     pub fn by_id(&self, id: &str) -> Option<MemberView> {
-        let rows = self.rows.read();
-        rows.values().filter(|r| r.life.id.as_str() == id).max_by_key(|r| r.life.rank()).cloned()
+        let table = self.table.read();
+        table.rows.get(table.ids.get(id)?).cloned()
     }
 
     /// All members, or only those present, ordered by id.
     pub fn list(&self, departed: bool) -> Vec<MemberView> {
-        let rows = self.rows.read();
-        let mut list: Vec<_> = rows.values().filter(|r| departed || r.status.is_present()).cloned().collect();
-        drop(rows);
+        let table = self.table.read();
+        let mut list: Vec<_> = table.rows.values().filter(|r| departed || r.status.is_present()).cloned().collect();
+        drop(table);
         list.sort_by(|a, b| (&a.life.id, a.life.rank()).cmp(&(&b.life.id, b.life.rank())));
         list
     }
 
     /// How many are present, this node included.
     pub fn present(&self) -> usize {
-        self.rows.read().values().filter(|r| r.status.is_present()).count()
+        self.table.read().rows.values().filter(|r| r.status.is_present()).count()
     }
 }

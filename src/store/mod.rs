@@ -1,39 +1,79 @@
 //! The read model: what API calls read and write without waiting for the engine.
+//!
+//! Readers take one shard's lock for one look-up. Writers of own entries take the writer's lock ([`own`]), then a
+//! shard's; the engine, the only one that applies what others wrote, takes a shard's. Subscriptions are told under the
+//! lock that orders the writes of that entry's owner, so that each (member, key) is reported in order.
 
 pub mod entry;
 pub mod event;
 pub mod hub;
+mod interner;
 pub mod members;
+pub mod own;
 pub mod queue;
+mod shards;
+mod snapshot;
 
 use std::sync::Arc;
-use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
 
 use crate::config::settings::Settings;
-use crate::error::Result;
 use crate::time::Time;
+use entry::{Entry, LifeRef, TypeUrl};
 use event::EntryView;
+use members::MemberStatus;
 
 /// State of a node; numbers as in the C header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
-#[allow(missing_docs)]
 pub enum NodeState {
+    /// Open, and looking for its seeds.
     Starting = 1,
+    /// Part of a cluster with at least one other member at some time.
     Joined = 2,
+    /// No seeds, or none but itself: a cluster of one so far.
     Alone = 3,
+    /// Leaving; waiting for others to have heard it.
     Leaving = 4,
+    /// Has left.
     Left = 5,
+    /// Banned by a member.
     Banned = 6,
+    /// Cannot go on: another process took its id, or its task died.
     Failed = 7,
 }
 
-/// Told that something a waiter may wait for has changed (state, members, synced), and that own entries wait for the engine.
+impl NodeState {
+    /// The lower-case word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            NodeState::Starting => "starting",
+            NodeState::Joined => "joined",
+            NodeState::Alone => "alone",
+            NodeState::Leaving => "leaving",
+            NodeState::Left => "left",
+            NodeState::Banned => "banned",
+            NodeState::Failed => "failed",
+        }
+    }
+}
+
+/// What the store needs from the floor above; called from any thread, some under the store's locks: it must be quick
+/// and must not call back.
 pub trait Waker: Send + Sync {
     /// The engine should be driven: own entries changed.
     fn wake_engine(&self);
-    /// Waiters should look again.
+    /// Something that a waiter may wait for has changed: state, members, synced, the end of leaving.
     fn progress(&self);
+}
+
+#[derive(Debug)]
+struct Progress {
+    state: NodeState,
+    why: String,
+    synced: bool,
+    leave: Option<bool>,
 }
 
 /// The entries, members and subscriptions of one node.
@@ -42,37 +82,89 @@ pub struct Store {
     pub members: Arc<members::Members>,
     /// Who is told.
     pub hub: hub::Hub,
+    shards: shards::Shards,
+    types: interner::Interner,
+    own: Mutex<own::Own>,
+    settings: RwLock<Arc<Settings>>,
+    progress: Mutex<Progress>,
+    waker: Arc<dyn Waker>,
 }
 
-#[allow(unused_variables, missing_docs)]
 impl Store {
-    pub fn new(node: u64, life: entry::LifeRef, settings: Arc<Settings>, waker: Arc<dyn Waker>) -> Store {
-        unimplemented!()
+    /// An empty store of the node whose events carry the id `node`.
+    pub fn new(node: u64, life: LifeRef, settings: Arc<Settings>, waker: Arc<dyn Waker>) -> Store {
+        let members = Arc::new(members::Members::default());
+        Store {
+            hub: hub::Hub::new(node, life.id.as_str(), members.clone()),
+            members,
+            shards: shards::Shards::default(),
+            types: interner::Interner::default(),
+            own: own::Own::new(life),
+            settings: RwLock::new(settings),
+            progress: Mutex::new(Progress {
+                state: NodeState::Starting,
+                why: String::new(),
+                synced: false,
+                leave: None,
+            }),
+            waker,
+        }
     }
-    pub fn set(
-        &self,
-        now: Time,
-        key: &str,
-        type_url: &str,
-        value: &[u8],
-        ttl: Option<Duration>,
-        if_changed: bool,
-    ) -> Result<u64> {
-        unimplemented!()
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.read().clone()
     }
-    pub fn delete(&self, now: Time, key: &str) -> Result<u64> {
-        unimplemented!()
+
+    /// New settings are in force.
+    pub fn set_settings(&self, settings: Arc<Settings>) {
+        *self.settings.write() = settings;
     }
+
+    /// The visible entries under `key`, of one member or of all that are present; with `departed` also of those that
+    /// are dead, left or banned and whose state is still kept. Ordered by member id.
     pub fn get(&self, now: Time, member: Option<&str>, key: &str, departed: bool) -> Vec<EntryView> {
-        unimplemented!()
+        let mut found = Vec::new();
+        if let Some(id) = member {
+            if let Some((nonce, status)) = self.members.find(id)
+                && (departed || status.is_present())
+                && let Some(entry) = self.shards.get(key, nonce).filter(|e| e.is_visible(now))
+            {
+                found.push(EntryView { entry, status, read_at: now });
+            }
+            return found;
+        }
+        self.members.with_status(|status| {
+            self.shards.each_of_key(key, |entry| push_view(&mut found, entry, status, departed, now));
+        });
+        found.sort_by(|a, b| a.entry.head().life.id.cmp(&b.entry.head().life.id));
+        found
     }
+
+    /// Like [`Store::get`], for every key that begins with `prefix`; ordered by member id and key. Walks all entries.
     pub fn get_prefix(&self, now: Time, member: Option<&str>, prefix: &str, departed: bool) -> Vec<EntryView> {
-        unimplemented!()
+        let mut found = Vec::new();
+        self.members.with_status(|status| {
+            self.shards.each_shard(|shard| {
+                for entry in shard {
+                    if entry.key().starts_with(prefix) && member.is_none_or(|id| entry.head().life.id.as_str() == id) {
+                        push_view(&mut found, entry, status, departed, now);
+                    }
+                }
+            });
+        });
+        found.sort_by(|a, b| (&a.entry.head().life.id, a.entry.key()).cmp(&(&b.entry.head().life.id, b.entry.key())));
+        found
     }
+
+    /// This node's own entry under `key`, whatever the node's status is.
     pub fn get_own(&self, now: Time, key: &str) -> Option<EntryView> {
-        unimplemented!()
+        let nonce = self.own.lock().life.nonce;
+        let entry = self.shards.get(key, nonce).filter(|e| e.is_visible(now))?;
+        Some(EntryView { entry, status: self.members.status(nonce), read_at: now })
     }
-    /// Subscribes with `initial` walking the shards.
+
+    /// Subscribes; see [`hub::Hub::subscribe`].
     pub fn subscribe(
         &self,
         now: Time,
@@ -80,27 +172,116 @@ impl Store {
         queue: &Arc<queue::Queue>,
         sub: u64,
         tag: u64,
-    ) -> std::result::Result<(), hub::SubscribeError> {
-        unimplemented!()
+    ) -> Result<(), hub::SubscribeError> {
+        self.hub.subscribe(filter, queue, sub, tag, now, &mut |offer| {
+            let mut visible = Vec::new();
+            self.shards.each_shard(|shard| {
+                visible.clear();
+                visible.extend(shard.filter(|e| e.is_visible(now)).cloned());
+                offer(&visible);
+            });
+        })
     }
+
+    /// The state of the node.
     pub fn state(&self) -> NodeState {
-        unimplemented!()
+        self.progress.lock().state
     }
+
+    /// The state of the node, and why it is so.
+    pub fn state_and_why(&self) -> (NodeState, String) {
+        let progress = self.progress.lock();
+        (progress.state, progress.why.clone())
+    }
+
+    /// Notes a new state and tells it; nothing happens if it is the present one.
     pub fn set_state(&self, now: Time, state: NodeState, why: &str) {
-        unimplemented!()
+        {
+            let mut progress = self.progress.lock();
+            if progress.state == state {
+                return;
+            }
+            progress.state = state;
+            progress.why = why.to_owned();
+        }
+        self.hub.node_state(state as i32, why, now);
+        self.waker.progress();
     }
+
+    /// Whether this node has once been equal to a peer, or has no seeds.
     pub fn is_synced(&self) -> bool {
-        unimplemented!()
+        self.progress.lock().synced
     }
-    /// Which status the last leave ended with, once it has ended.
+
+    /// Notes that the node is synced, and tells it the first time.
+    pub fn set_synced(&self, now: Time) {
+        if !std::mem::replace(&mut self.progress.lock().synced, true) {
+            self.hub.synced(now);
+            self.waker.progress();
+        }
+    }
+
+    /// Once leaving has ended: whether enough others had acknowledged it.
     pub fn leave_result(&self) -> Option<bool> {
-        unimplemented!()
+        self.progress.lock().leave
     }
-    /// cluster.gossip.GossipState as Proto.Actor encodes it; `wall_ms` is the wall clock now, for timestamps.
-    pub fn snapshot(&self, now: Time, wall_ms: i64) -> Vec<u8> {
-        unimplemented!()
+
+    /// Notes how leaving ended.
+    pub fn set_leave_result(&self, acknowledged: bool) {
+        self.progress.lock().leave = Some(acknowledged);
+        self.waker.progress();
     }
-    pub fn snapshot_json(&self, now: Time, wall_ms: i64) -> String {
-        unimplemented!()
+
+    /// The kept form of a type URL.
+    pub fn type_url(&self, url: &str) -> TypeUrl {
+        self.types.intern(url)
+    }
+
+    /// The entry that the life `nonce` has under `key`, tombstones and expired ones included.
+    pub fn entry(&self, key: &str, nonce: u64) -> Option<Entry> {
+        self.shards.get(key, nonce)
+    }
+
+    /// Puts in what another member wrote, and tells it. Gives the version that it replaces.
+    ///
+    /// A delete of what nobody could see (any more) is not told: the engine reports expired entries before it applies
+    /// anything at the same time.
+    pub fn apply(&self, entry: &Entry, now: Time) -> Option<Entry> {
+        let old = self.shards.put(entry.clone());
+        if entry.is_visible(now) || old.as_ref().is_some_and(|old| old.is_visible(now)) {
+            self.hub.entry_changed(entry, now);
+        }
+        old
+    }
+
+    /// Tells that an entry of another member is seen no more, its time to live being over.
+    pub fn expire(&self, entry: &Entry, now: Time) {
+        self.hub.entry_expired(entry, now);
+    }
+
+    /// Takes an entry out, if it is still this version, without telling anyone: a tombstone, or all of a member's.
+    pub fn forget(&self, entry: &Entry) -> bool {
+        self.shards.take(entry.key(), entry.head().life.nonce, entry.seq()).is_some()
+    }
+
+    /// Tells a change in membership, after `members` has it.
+    pub fn member_changed(&self, kind: u32, view: &members::MemberView, now: Time) {
+        self.hub.member(kind, view, now);
+        self.waker.progress();
+    }
+}
+
+fn push_view(
+    found: &mut Vec<EntryView>,
+    entry: &Entry,
+    status: &dyn Fn(u64) -> MemberStatus,
+    departed: bool,
+    now: Time,
+) {
+    if entry.is_visible(now) {
+        let status = status(entry.head().life.nonce);
+        if departed || status.is_present() {
+            found.push(EntryView { entry: entry.clone(), status, read_at: now });
+        }
     }
 }

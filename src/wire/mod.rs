@@ -1,1 +1,7 @@
-//! Packets and protobuf messages as bytes.
+//! Packets and protobuf messages as bytes. Decoding is total: any bytes give a message or an error, never a panic.
+
+pub mod codec;
+pub mod frame;
+pub mod packet;
+pub mod proto;
+pub mod segment;

@@ -1,0 +1,386 @@
+//! Exchanges: who holds what, told between two members, so that each sends the other exactly what it lacks.
+//!
+//! Not knowing what a member holds is a reason to ask, never to send. A request carries the fingerprints and the rows
+//! of what changed since the peer was last proven equal. Equal fingerprints prove that the peer holds all. Else the
+//! receiver puts the rows in the place of its own terms: if the sums agree then, nothing else differs. If they do not,
+//! the asking side sends its whole table in pages by ranges of nonces, so that an absent row says something too.
+
+use std::time::Duration;
+
+use super::member::Commit;
+use super::membership::{member_term, state_term};
+use super::outbox::Target;
+use super::{Engine, member};
+use crate::store::event::Level;
+use crate::time::Time;
+use crate::wire::frame::{self, Held, Purpose, Roots, Row, Statement};
+
+/// Rows about recent changes in one statement, at most.
+const RECENT_ROWS: usize = 60;
+
+/// Datagrams of pages in one go; a longer table goes as one message on a stream.
+const PAGE_DATAGRAMS: usize = 8;
+
+/// Pages are not sent again to the same peer before.
+const PAGES_EVERY: Duration = Duration::from_millis(200);
+
+/// How often a newcomer compares with a random member.
+const EAGER_EVERY: Duration = Duration::from_millis(50);
+
+/// What comparing a statement with one's own knowledge asks for.
+#[derive(Debug, Default)]
+struct Plan {
+    /// Owners of whose entries the peer lacks some.
+    push: Vec<u64>,
+    /// Owners of whose entries this node lacks some, or whose record the peer should compare.
+    ask: Vec<u64>,
+    /// Records that the peer lacks or has older.
+    records: Vec<u64>,
+    /// Records that this node lacks or has older.
+    want: Vec<u64>,
+}
+
+impl Plan {
+    fn is_empty(&self) -> bool {
+        self.push.is_empty() && self.ask.is_empty() && self.records.is_empty() && self.want.is_empty()
+    }
+}
+
+impl Engine {
+    /// The gossip interval: something is new.
+    pub(super) fn tick(&mut self, now: Time) {
+        self.last_tick = now;
+        self.tick_at = None;
+        if !self.is_member() {
+            return;
+        }
+        let head = self.changes.head();
+        for nonce in self.choose(self.settings.gossip_fanout, |m| m.peer.proven < head) {
+            self.request(now, nonce);
+        }
+    }
+
+    /// Once a second with the successor on the ring, so that no difference can hide; a newcomer more often.
+    pub(super) fn sync(&mut self, now: Time) {
+        let eager = self.eager_until > now;
+        self.sync_at =
+            now + if eager { EAGER_EVERY.min(self.settings.sync_interval) } else { self.settings.sync_interval };
+        if !self.is_member() {
+            return;
+        }
+        let peer = if eager { self.choose(1, |_| true).pop() } else { self.successor() };
+        if let Some(nonce) = peer {
+            self.request(now, nonce);
+        }
+    }
+
+    /// Whether this node takes part: it has not left, and no other process has its id.
+    fn is_member(&self) -> bool {
+        use crate::store::NodeState::*;
+        matches!(self.store.state(), Starting | Joined | Alone | Leaving | Banned)
+    }
+
+    /// Asks a peer to compare.
+    pub(super) fn request(&mut self, now: Time, nonce: u64) {
+        let id = self.next_request;
+        self.next_request = self.next_request.wrapping_add(1).max(1);
+        let (roots, position) = (self.roots, self.changes.head());
+        let Some(member) = self.members.get_mut(&nonce) else { return };
+        if member.peer.request.is_some() {
+            member.peer.unanswered = member.peer.unanswered.saturating_add(1);
+        }
+        member.peer.request = Some(member::Request { id, sent: now, position, roots });
+        let proven = member.peer.proven;
+        let target = member.claim.target();
+        let rows = self.recent_rows(proven);
+        self.counters.exchanges_started += 1;
+        self.send_statement(
+            target,
+            &Statement { purpose: Purpose::Request, id, roots: Some(roots), range: None, rows },
+        );
+    }
+
+    fn send_statement(&mut self, target: Target, statement: &Statement) {
+        self.out.frame(target, frame::kind::STATEMENT, &statement.encode(), &mut self.counters);
+    }
+
+    /// Rows of what has changed since `position`, as many as fit one datagram.
+    fn recent_rows(&self, position: u64) -> Vec<Row> {
+        let room = self.out.room().saturating_sub(64);
+        let mut bytes = 0;
+        let mut buffer = Vec::new();
+        let mut rows = Vec::new();
+        for nonce in self.changes.since(position).take(RECENT_ROWS) {
+            let Some(row) = self.row(nonce) else { continue };
+            buffer.clear();
+            row.put(&mut buffer);
+            bytes += buffer.len();
+            if bytes > room {
+                break;
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
+    /// What this node knows of a member and holds of its entries.
+    pub(super) fn row(&self, nonce: u64) -> Option<Row> {
+        if let Some(member) = self.members.get(&nonce) {
+            return Some(Row {
+                nonce,
+                incarnation: member.claim.incarnation,
+                status: member.claim.status,
+                held: member.log.held().clone(),
+                reset: member.log.reset_pos(),
+            });
+        }
+        let claim = self.departed.get(&nonce)?;
+        Some(Row { nonce, incarnation: claim.incarnation, status: claim.status, held: Held::default(), reset: None })
+    }
+
+    /// A statement of `sender`, which is a member.
+    pub(super) fn handle_statement(&mut self, now: Time, sender: u64, statement: Statement) {
+        let Some(member) = self.members.get_mut(&sender) else { return };
+        let request = member.peer.request.filter(|r| statement.purpose == Purpose::Reply && r.id == statement.id);
+        if let Some(request) = request {
+            member.peer.request = None;
+            member.peer.measured(now.since(request.sent));
+            let rtt = member.peer.srtt_us;
+            self.store.members.update(sender, |row| row.rtt_us = rtt);
+        } else if statement.purpose == Purpose::Reply {
+            return; // too late: its roots say nothing about now
+        }
+        let target = self.members[&sender].claim.target();
+
+        if statement.roots == Some(self.roots) {
+            self.proven_equal(now, sender, self.changes.head());
+            if statement.purpose == Purpose::Request {
+                self.reply(target, statement.id, Vec::new());
+            }
+            return;
+        }
+        if let Some(request) = request
+            && statement.roots == Some(request.roots)
+        {
+            // Equal to what this node was when it asked; what came in since is not known there.
+            self.proven_equal(now, sender, request.position);
+            return;
+        }
+
+        let mut plan = Plan::default();
+        for row in &statement.rows {
+            self.compare(now, sender, row, &mut plan);
+        }
+        if let Some(range) = statement.range {
+            self.compare_absent(range, &statement.rows, &mut plan);
+        }
+        let explained = statement.roots.is_none_or(|theirs| self.roots_with(&statement.rows) == theirs);
+        if statement.roots.is_some() {
+            self.counters.exchanges_different += 1;
+            // Such exchanges go on at the interval while they keep finding differences.
+            let next = self.last_tick + self.settings.gossip_interval;
+            self.tick_at = Some(self.tick_at.map_or(next, |at| at.min(next)));
+        }
+        let complete = plan.is_empty();
+
+        if !plan.records.is_empty() {
+            self.send_records(now, target, &plan.records);
+        }
+        self.want(target, &plan.want);
+        self.push(now, sender, plan.push);
+        let mut rows: Vec<Row> = plan.ask.iter().filter_map(|n| self.row(*n)).collect();
+        match statement.purpose {
+            Purpose::Request => {
+                if !explained {
+                    let proven = self.members.get(&sender).map_or(0, |m| m.peer.proven);
+                    let known: Vec<u64> = rows.iter().map(|r| r.nonce).collect();
+                    rows.extend(self.recent_rows(proven).into_iter().filter(|r| !known.contains(&r.nonce)));
+                }
+                self.reply(target, statement.id, rows);
+            }
+            Purpose::Reply => {
+                self.inform(target, rows);
+                if !explained {
+                    self.send_pages(now, sender);
+                }
+            }
+            Purpose::Inform => self.inform(target, rows),
+        }
+        if !complete {
+            self.log(now, Level::Debug, || format!("exchange with {} found differences", target.address));
+        }
+    }
+
+    fn proven_equal(&mut self, now: Time, sender: u64, position: u64) {
+        self.counters.exchanges_equal += 1;
+        if let Some(member) = self.members.get_mut(&sender) {
+            if member.peer.proven < position {
+                member.peer.proven = position;
+                self.counters.equal_proofs += 1;
+            }
+            member.peer.committed.clear();
+            member.peer.in_flight.clear();
+        }
+        self.eager_until = self.eager_until.min(now);
+        self.store.set_synced(now);
+    }
+
+    fn reply(&mut self, target: Target, id: u32, rows: Vec<Row>) {
+        let roots = Some(self.roots);
+        for (i, rows) in self.packets_of(rows).into_iter().enumerate() {
+            // Only the first answers the request; what does not fit follows.
+            let statement = if i == 0 {
+                Statement { purpose: Purpose::Reply, id, roots, range: None, rows }
+            } else {
+                Statement { purpose: Purpose::Inform, id: 0, roots: None, range: None, rows }
+            };
+            self.send_statement(target, &statement);
+        }
+    }
+
+    pub(super) fn inform(&mut self, target: Target, rows: Vec<Row>) {
+        if rows.is_empty() {
+            return;
+        }
+        for rows in self.packets_of(rows) {
+            self.send_statement(target, &Statement { purpose: Purpose::Inform, id: 0, roots: None, range: None, rows });
+        }
+    }
+
+    /// Cuts rows into pieces that each fit one datagram; at least one piece.
+    fn packets_of(&self, rows: Vec<Row>) -> Vec<Vec<Row>> {
+        let room = self.out.room().saturating_sub(64);
+        let mut pieces = vec![Vec::new()];
+        let mut bytes = 0;
+        let mut buffer = Vec::new();
+        for row in rows {
+            buffer.clear();
+            row.put(&mut buffer);
+            if bytes + buffer.len() > room && bytes > 0 {
+                pieces.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += buffer.len();
+            pieces.last_mut().expect("there is at least one piece").push(row);
+        }
+        pieces
+    }
+
+    /// Asks for records.
+    fn want(&mut self, target: Target, nonces: &[u64]) {
+        for nonces in nonces.chunks((self.out.room() / 8).max(1)) {
+            let body: Vec<u8> = nonces.iter().flat_map(|n| n.to_le_bytes()).collect();
+            self.out.frame(target, frame::kind::WANT_MEMBERS, &body, &mut self.counters);
+        }
+    }
+
+    /// This node's roots if it knew and held of the rows' members what the rows say.
+    fn roots_with(&self, rows: &[Row]) -> Roots {
+        let mut roots = self.roots;
+        for row in rows {
+            let mine = self.members.get(&row.nonce).map_or_else(Roots::default, |m| m.terms);
+            let theirs = if row.status.is_present() {
+                Roots {
+                    state: state_term(self.cluster, row.nonce, &row.held),
+                    members: member_term(self.cluster, row.nonce, row.incarnation),
+                }
+            } else {
+                Roots::default()
+            };
+            roots.state = roots.state.wrapping_sub(mine.state).wrapping_add(theirs.state);
+            roots.members = roots.members.wrapping_sub(mine.members).wrapping_add(theirs.members);
+        }
+        roots
+    }
+
+    fn compare(&mut self, now: Time, sender: u64, row: &Row, plan: &mut Plan) {
+        let rank = member::claim_rank(row.incarnation, row.status);
+        if row.nonce == self.me {
+            self.refute(now, row.incarnation, row.status);
+            self.note_left(now, sender, row);
+        }
+        let Some(member) = self.members.get(&row.nonce) else {
+            match self.departed.get(&row.nonce) {
+                Some(claim) if claim.rank() > rank => plan.records.push(row.nonce),
+                Some(claim) if claim.rank() == rank => {}
+                _ if row.status.is_present() || self.departed.contains_key(&row.nonce) => plan.want.push(row.nonce),
+                _ => {}
+            }
+            return;
+        };
+        match rank.cmp(&member.claim.rank()) {
+            std::cmp::Ordering::Greater if row.nonce != self.me => plan.want.push(row.nonce),
+            std::cmp::Ordering::Less => plan.records.push(row.nonce),
+            _ => {}
+        }
+        // What departed members had set is passed on for the first half of its grace only, so that it ends everywhere.
+        let shared = member.is_present() || member.claim.since + self.settings.departed_grace / 2 > now;
+        if shared {
+            let held = member.log.held();
+            let behind = row.held.watermark < member.log.floor();
+            if behind || !row.held.covers(held) {
+                plan.push.push(row.nonce);
+            }
+            if row.nonce != self.me && (held.watermark < member.log.floor() || !held.covers(&row.held)) {
+                plan.ask.push(row.nonce);
+            }
+        }
+        self.commit(sender, row);
+    }
+
+    /// What the sender of a whole page did not list, it does not have.
+    fn compare_absent(&mut self, (lo, hi): (u64, u64), rows: &[Row], plan: &mut Plan) {
+        let listed: hashbrown::HashSet<u64> = rows.iter().map(|r| r.nonce).collect();
+        let absent = |nonce: &u64| (lo..=hi).contains(nonce) && !listed.contains(nonce);
+        // Its record first; once it has that it asks for the entries.
+        plan.records.extend(self.members.iter().filter(|(n, m)| absent(n) && m.is_present()).map(|(n, _)| *n));
+    }
+
+    fn commit(&mut self, sender: u64, row: &Row) {
+        let Some(member) = self.members.get_mut(&sender) else { return };
+        if let Some(flight) = member.peer.in_flight.get(&row.nonce)
+            && row.held.has(flight.to)
+        {
+            member.peer.in_flight.remove(&row.nonce);
+        }
+        match row.reset {
+            Some(pos) => _ = member.peer.resets.insert(row.nonce, pos),
+            None => _ = member.peer.resets.remove(&row.nonce),
+        }
+        match member.peer.commit(row.nonce, &row.held) {
+            Commit::Same => {}
+            Commit::More => self.counters.commits += 1,
+            Commit::Less => self.counters.commit_retreats += 1,
+        }
+    }
+
+    /// Sends the whole table, in pages by ranges of nonces.
+    pub(super) fn send_pages(&mut self, now: Time, nonce: u64) {
+        let Some(member) = self.members.get_mut(&nonce) else { return };
+        if member.peer.pages_after > now {
+            return;
+        }
+        member.peer.pages_after = now + PAGES_EVERY;
+        let target = member.claim.target();
+        let mut rows: Vec<Row> =
+            self.members.iter().filter(|(_, m)| m.is_present()).filter_map(|(n, _)| self.row(*n)).collect();
+        rows.sort_by_key(|r| r.nonce);
+        let pieces = self.packets_of(rows);
+        let mut lo = 0;
+        let last = pieces.len() - 1;
+        let mut frames = Vec::with_capacity(pieces.len());
+        for (i, rows) in pieces.into_iter().enumerate() {
+            let hi = if i == last { u64::MAX } else { rows.last().map_or(lo, |r| r.nonce) };
+            let statement = Statement { purpose: Purpose::Inform, id: 0, roots: None, range: Some((lo, hi)), rows };
+            frames.push((frame::kind::STATEMENT, statement.encode()));
+            lo = hi.saturating_add(1);
+        }
+        if frames.len() <= PAGE_DATAGRAMS {
+            for (kind, body) in frames {
+                self.out.frame(target, kind, &body, &mut self.counters);
+            }
+        } else {
+            self.out.message(target, &frames, &mut self.counters);
+        }
+    }
+}

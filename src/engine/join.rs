@@ -1,0 +1,272 @@
+//! Finding the cluster: seeds, the handshake that lets a newcomer in.
+//!
+//! A newcomer sends `JOIN`; whoever has the address answers with a small `CHALLENGE`; the newcomer repeats its `JOIN`
+//! with the token in it, which proves that it can be reached where it says, and is let in: it gets the record of the
+//! one who let it in, and a first statement to compare with.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::Rng;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::outbox::Target;
+use super::{Action, Engine, Path};
+use crate::store::NodeState;
+use crate::store::entry::{Life, LifeRef};
+use crate::store::event::Level;
+use crate::time::Time;
+use crate::wire::frame::{self, Challenge, Join};
+
+/// A newcomer compares with random members often for so long.
+const EAGER: Duration = Duration::from_secs(1);
+
+/// A seed by its name, with what became of it.
+#[derive(Debug)]
+pub struct Seed {
+    name: String,
+    addresses: Vec<SocketAddr>,
+    /// It has answered, at this time last.
+    answered: Option<Time>,
+    /// Those of its addresses that are this node itself.
+    selves: Vec<SocketAddr>,
+    tries: u32,
+    backoff: Duration,
+    next: Time,
+    resolving: bool,
+    error: Option<String>,
+}
+
+impl Seed {
+    /// When to try it next.
+    pub fn next_timeout(&self) -> Time {
+        if self.resolving { Time::NEVER } else { self.next }
+    }
+
+    fn is_self(&self) -> bool {
+        !self.addresses.is_empty() && self.addresses.iter().all(|a| self.selves.contains(a))
+    }
+
+    /// One line for people.
+    pub fn describe(&self, now: Time) -> String {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let known = if addresses.is_empty() { "not resolved".to_owned() } else { addresses.join(" ") };
+        let result = match (&self.answered, &self.error) {
+            _ if self.is_self() => "this node itself".to_owned(),
+            (Some(at), _) => format!("answered {:.1} s ago", now.since(*at).as_secs_f64()),
+            (None, Some(error)) => error.clone(),
+            (None, None) => "no answer yet".to_owned(),
+        };
+        let next = self.next.since(now).as_secs_f64();
+        format!("{} ({known}): {result}; {} tries, next in {next:.1} s", self.name, self.tries)
+    }
+}
+
+impl Engine {
+    /// Takes the seeds of the settings over; those known already keep what is known of them.
+    pub(super) fn set_seeds(&mut self, now: Time) {
+        let mut old = std::mem::take(&mut self.seeds);
+        for name in &self.settings.seeds {
+            let seed = match old.iter().position(|s| s.name == *name) {
+                Some(i) => old.swap_remove(i),
+                None => Seed {
+                    name: name.clone(),
+                    addresses: Vec::new(),
+                    answered: None,
+                    selves: Vec::new(),
+                    tries: 0,
+                    backoff: self.settings.join_retry,
+                    next: now,
+                    resolving: false,
+                    error: None,
+                },
+            };
+            self.seeds.push(seed);
+        }
+        self.join_timeout(now);
+        self.maybe_alone(now);
+    }
+
+    /// Looks up and tries the seeds whose time has come.
+    pub(super) fn join_timeout(&mut self, now: Time) {
+        let joined = self.store.state() != NodeState::Starting;
+        for i in 0..self.seeds.len() {
+            let jitter = self.rng.random_range(0.7..1.3);
+            let seed = &mut self.seeds[i];
+            if seed.resolving || seed.next > now {
+                continue;
+            }
+            if seed.tries > 0 && seed.answered.is_none() && seed.error.is_none() {
+                seed.error = Some("no answer".to_owned());
+            }
+            let pause = if joined && seed.answered.is_some() || seed.is_self() {
+                self.settings.seed_interval
+            } else {
+                let pause = seed.backoff;
+                seed.backoff = (pause.mul_f64(1.6)).min(self.settings.join_retry_max);
+                pause
+            };
+            seed.next = now + pause.mul_f64(jitter);
+            // Addresses are looked up afresh at the first try, at every eighth and whenever none is known.
+            if seed.addresses.is_empty() || seed.tries % 8 == 7 || seed.answered.is_some() {
+                seed.resolving = true;
+                self.actions.push_back(Action::Resolve(seed.name.clone()));
+            } else {
+                self.try_seed(now, i);
+            }
+        }
+    }
+
+    pub(super) fn resolved(&mut self, now: Time, name: &str, result: Result<Vec<SocketAddr>, String>) {
+        let Some(i) = self.seeds.iter().position(|s| s.name == name && s.resolving) else { return };
+        let seed = &mut self.seeds[i];
+        seed.resolving = false;
+        match result {
+            Ok(addresses) if !addresses.is_empty() => {
+                seed.addresses = addresses;
+                self.try_seed(now, i);
+            }
+            Ok(_) => seed.error = Some("the name has no address".to_owned()),
+            Err(error) => {
+                seed.error = Some(error.clone());
+                self.log(now, Level::Info, || format!("seed {name}: {error}"));
+            }
+        }
+        if let Some(seed) = self.seeds.get_mut(i) {
+            seed.tries += 1;
+        }
+        self.maybe_alone(now);
+    }
+
+    fn try_seed(&mut self, now: Time, i: usize) {
+        let me = self.members[&self.me].claim.address;
+        let present: Vec<SocketAddr> =
+            self.others.iter().filter_map(|n| self.members.get(n)).map(|m| m.claim.address).collect();
+        let seed = &mut self.seeds[i];
+        seed.tries += 1;
+        if seed.addresses.contains(&me) && !seed.selves.contains(&me) {
+            seed.selves.push(me);
+        }
+        let mut send = Vec::new();
+        for address in &seed.addresses {
+            if present.contains(address) {
+                seed.answered = Some(now);
+            } else if !seed.selves.contains(address) {
+                send.push(*address);
+            }
+        }
+        for address in send {
+            self.send_join(now, Target { address, nonce: 0 }, 0);
+        }
+    }
+
+    fn send_join(&mut self, now: Time, target: Target, token: u32) {
+        if !matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone) {
+            return;
+        }
+        let record = self.members[&self.me].claim.to_record(now);
+        self.out.frame(target, frame::kind::JOIN, &Join { token, record }.encode(), &mut self.counters);
+    }
+
+    /// A packet of this node came back to it: the address is its own.
+    pub(super) fn seed_is_self(&mut self, now: Time, from: SocketAddr) {
+        for seed in &mut self.seeds {
+            if seed.addresses.contains(&from) && !seed.selves.contains(&from) {
+                seed.selves.push(from);
+            }
+        }
+        self.maybe_alone(now);
+    }
+
+    pub(super) fn seed_failed(&mut self, to: SocketAddr, error: &str) {
+        for seed in self.seeds.iter_mut().filter(|s| s.addresses.contains(&to)) {
+            seed.error = Some(error.to_owned());
+        }
+    }
+
+    /// Without seeds, or with none but itself, a node is a cluster of one.
+    fn maybe_alone(&mut self, now: Time) {
+        if self.store.state() == NodeState::Starting && self.seeds.iter().all(Seed::is_self) {
+            self.store.set_state(now, NodeState::Alone, "there is no seed but this node itself");
+            self.store.set_synced(now);
+        }
+    }
+
+    /// A member is known besides this node.
+    pub(super) fn note_joined(&mut self, now: Time) {
+        if matches!(self.store.state(), NodeState::Starting | NodeState::Alone) {
+            self.store.set_state(now, NodeState::Joined, "another member is known");
+            self.eager_until = now + EAGER;
+            self.sync_at = now;
+        }
+    }
+
+    fn token(&self, from: SocketAddr, sender: u64) -> u32 {
+        let text = format!("{from} {sender}");
+        (xxh3_64_with_seed(text.as_bytes(), self.token_key) as u32).max(1)
+    }
+
+    /// Somebody wants in.
+    pub(super) fn handle_join(&mut self, now: Time, from: SocketAddr, path: Path, sender: u64, join: Join) {
+        self.counters.joins_received += 1;
+        if join.record.nonce != sender || self.store.state() == NodeState::Leaving {
+            return;
+        }
+        let known = self.ids.get(join.record.id.as_str()).and_then(|n| self.members.get(n));
+        let other = known.filter(|m| m.claim.life.nonce != sender);
+        let generation = other.map_or(0, |m| m.claim.life.generation);
+        let newcomer = !self.members.contains_key(&sender);
+        let later = newcomer && generation >= join.record.generation;
+        // A connection that carried the whole record proves the address as well as a token does.
+        let proven = join.token == self.token(from, sender) || path == Path::Stream;
+        if !proven || later {
+            let to = if path == Path::Stream { join.record.address } else { from };
+            let challenge = Challenge { token: self.token(to, sender), generation };
+            let target = Target { address: to, nonce: sender };
+            self.out.frame(target, frame::kind::CHALLENGE, &challenge.encode(), &mut self.counters);
+            return;
+        }
+        self.counters.joins_accepted += 1;
+        let claim_status = join.record.status;
+        if claim_status.is_present() {
+            self.merge(now, sender, join.record);
+        }
+        let Some(member) = self.members.get(&sender) else { return };
+        let target = member.claim.target();
+        self.send_records(now, target, &[self.me]);
+        self.request(now, sender);
+        if newcomer {
+            self.send_pages(now, sender);
+        }
+    }
+
+    /// A seed has answered.
+    pub(super) fn handle_challenge(&mut self, now: Time, from: SocketAddr, challenge: Challenge) {
+        for seed in self.seeds.iter_mut().filter(|s| s.addresses.contains(&from)) {
+            seed.answered = Some(now);
+            seed.error = None;
+        }
+        if self.store.state() == NodeState::Starting || self.store.state() == NodeState::Alone {
+            self.raise_generation(now, challenge.generation);
+        }
+        self.send_join(now, Target { address: from, nonce: 0 }, challenge.token);
+    }
+
+    /// A former life of this id is known with generation `known`: the present one must be later. Only before anyone has
+    /// let this node in: afterwards it would be a fight between two live processes.
+    fn raise_generation(&mut self, now: Time, known: u64) {
+        let store = self.store.clone();
+        let Some(me) = self.members.get_mut(&self.me) else { return };
+        if me.claim.life.generation > known {
+            return;
+        }
+        let old = &me.claim.life;
+        let life = LifeRef::new(Life { id: old.id.clone(), generation: known.saturating_add(1), nonce: old.nonce });
+        me.claim.life = life.clone();
+        me.log = super::log::Log::default();
+        let view = me.claim.view(None, true);
+        store.members.put(view);
+        store.rebase(&life);
+        self.drain_own(now);
+    }
+}

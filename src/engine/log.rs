@@ -1,0 +1,440 @@
+//! The log of one owner: its entries by sequence number, and what of them is held here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::store::Store;
+use crate::store::entry::{Entry, EntryHead, LifeRef};
+use crate::time::Time;
+use crate::wire::frame::Held;
+use crate::wire::segment::{Segment, SegmentBuilder, WireEntry};
+
+/// Bounds on what one member may keep here.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Keys that are not deleted.
+    pub keys: usize,
+    /// Bytes of keys, values and type URLs.
+    pub bytes: usize,
+    /// Bytes of one value.
+    pub value: usize,
+}
+
+/// What a number in the log stands for.
+#[derive(Debug)]
+enum Item {
+    Entry(Entry),
+    /// Over the limits here and not kept: the number counts as held, but cannot be passed on.
+    Stub,
+}
+
+/// A reset under way: the member had fallen behind the floor, so that deletes may have passed it by.
+#[derive(Debug, Default)]
+struct Reset {
+    /// The floor it is to reach.
+    floor: u64,
+    /// How far the stream has come.
+    pos: u64,
+    /// Numbers up to `pos` that are here but were not in the stream: gone at the owner, unless a later number brings
+    /// their key again.
+    stale: BTreeSet<u64>,
+}
+
+/// What applying a segment did.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// More is held than before.
+    pub advanced: bool,
+    /// Entries that were new.
+    pub new: usize,
+    /// Entries that were here already, or newer ones.
+    pub known: usize,
+    /// Keys of entries over the limits, with the reason.
+    pub refused: Vec<(String, String)>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Log {
+    items: BTreeMap<u64, Item>,
+    held: Held,
+    /// Tombstones at or below it are collected.
+    floor: u64,
+    reset: Option<Reset>,
+    keys: usize,
+    bytes: usize,
+    /// Numbers of the tombstones, so that collecting looks at nothing else.
+    tombstones: BTreeSet<u64>,
+    /// Entries with a time to live, by when it ends.
+    expiries: BTreeSet<(Time, u64)>,
+    stubs: usize,
+    /// Nothing at or below it is passed on: stubs were there that are not remembered any more.
+    serve_after: u64,
+}
+
+/// So many stubs are remembered one by one.
+const MAX_STUBS: usize = 4096;
+
+impl Log {
+    /// What is held.
+    pub fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// Highest collected number.
+    pub fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// How far a reset under way has come.
+    pub fn reset_pos(&self) -> Option<u64> {
+        self.reset.as_ref().map(|r| r.pos)
+    }
+
+    /// Keys that are not deleted, and their bytes.
+    pub fn size(&self) -> (usize, usize) {
+        (self.keys, self.bytes)
+    }
+
+    /// Takes an own entry in, in the place of the version of its key that is here.
+    pub fn put_own(&mut self, entry: Entry) {
+        self.remove(entry.head().replaces);
+        self.insert(entry);
+    }
+
+    /// All own entries up to `to` have been put.
+    pub fn own_complete(&mut self, to: u64) -> bool {
+        let advanced = to > self.held.watermark;
+        self.held.raise(to);
+        advanced
+    }
+
+    /// The entry with this number.
+    pub fn entry(&self, seq: u64) -> Option<&Entry> {
+        match self.items.get(&seq)? {
+            Item::Entry(e) => Some(e),
+            Item::Stub => None,
+        }
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let head = entry.head();
+        if head.deleted {
+            self.tombstones.insert(head.seq);
+        } else {
+            self.keys += 1;
+            self.bytes += entry.size();
+        }
+        if head.expires != Time::NEVER {
+            self.expiries.insert((head.expires, head.seq));
+        }
+        self.items.insert(head.seq, Item::Entry(entry));
+    }
+
+    fn remove(&mut self, seq: u64) -> Option<Entry> {
+        match self.items.remove(&seq)? {
+            Item::Entry(entry) => {
+                let head = entry.head();
+                if head.deleted {
+                    self.tombstones.remove(&seq);
+                } else {
+                    self.keys -= 1;
+                    self.bytes -= entry.size();
+                }
+                if head.expires != Time::NEVER {
+                    self.expiries.remove(&(head.expires, seq));
+                }
+                Some(entry)
+            }
+            Item::Stub => {
+                self.stubs -= 1;
+                None
+            }
+        }
+    }
+
+    fn insert_stub(&mut self, seq: u64) {
+        self.items.insert(seq, Item::Stub);
+        self.stubs += 1;
+        if self.stubs > MAX_STUBS
+            && let Some(lowest) = self.items.iter().find(|(_, i)| matches!(i, Item::Stub)).map(|(seq, _)| *seq)
+        {
+            self.remove(lowest);
+            self.serve_after = lowest;
+        }
+    }
+
+    /// Applies a segment of another member's entries: total, idempotent, in any order.
+    pub fn apply(
+        &mut self,
+        segment: &Segment<'_>,
+        life: &LifeRef,
+        store: &Store,
+        limits: &Limits,
+        now: Time,
+    ) -> Applied {
+        let mut done = Applied::default();
+        let (from, to) = (segment.head.from, segment.head.to);
+        if segment.head.reset && segment.head.floor < self.floor {
+            // Its sender does not know yet what was collected: its list may hold what was deleted.
+            return done;
+        }
+        let before = self.held.clone();
+        if segment.head.reset && self.held.watermark < segment.head.floor {
+            self.reset_step(segment);
+        }
+        for wire in segment.entries() {
+            // Of an interval that is held, what is not here was overwritten or deleted since: an old packet must not
+            // bring it back. Behind the floor only a reset can tell what still is.
+            let outdated = self.held.has(wire.seq)
+                || !segment.head.reset && wire.seq <= self.floor && self.held.watermark < self.floor;
+            if outdated {
+                done.known += 1;
+            } else {
+                self.apply_entry(&wire, life, store, limits, now, &mut done);
+            }
+        }
+        if segment.head.floor > self.floor {
+            self.raise_floor(segment.head.floor, store);
+        }
+        let resets = self.reset.is_some();
+        if let Some(reset) = self.reset.take_if(|r| r.pos >= r.floor) {
+            // Complete up to `pos` again: what the owner had up to there was listed.
+            for seq in reset.stale {
+                if let Some(entry) = self.remove(seq)
+                    && store.forget(&entry)
+                    && entry.is_visible(now)
+                {
+                    store.expire(&entry, now);
+                }
+            }
+            self.held.raise(reset.pos);
+        }
+        if !resets {
+            if self.held.watermark >= self.floor {
+                self.held.add(from, to);
+            } else if from >= self.floor.max(1) {
+                // Behind the floor the watermark may not move, but what lies above is as good as ever.
+                self.held.add(from, to);
+            }
+        }
+        done.advanced = self.held != before || resets;
+        done
+    }
+
+    /// Notes which of the entries here the stream has passed over.
+    fn reset_step(&mut self, segment: &Segment<'_>) {
+        let head = segment.head;
+        let reset = self.reset.get_or_insert_default();
+        if head.floor > reset.floor {
+            // What was listed so far may have been deleted and collected since: begin again.
+            *reset = Reset { floor: head.floor, ..Reset::default() };
+        }
+        if head.from > reset.pos || head.to <= reset.pos {
+            return;
+        }
+        let listed: BTreeSet<u64> = segment.entries().map(|e| e.seq).collect();
+        let passed = (Excluded(reset.pos), Included(head.to));
+        reset.stale.extend(self.items.range(passed).map(|(seq, _)| *seq).filter(|seq| !listed.contains(seq)));
+        reset.pos = head.to;
+    }
+
+    fn apply_entry(
+        &mut self,
+        wire: &WireEntry<'_>,
+        life: &LifeRef,
+        store: &Store,
+        limits: &Limits,
+        now: Time,
+        done: &mut Applied,
+    ) {
+        if self.items.contains_key(&wire.seq) {
+            done.known += 1;
+            return;
+        }
+        let old = store.entry(wire.key, life.nonce);
+        if old.as_ref().is_some_and(|old| old.seq() >= wire.seq) {
+            done.known += 1;
+            return;
+        }
+        if !wire.deleted {
+            let size = wire.key.len() + wire.value.len() + wire.type_url.len();
+            let old_live = old.as_ref().filter(|e| !e.head().deleted);
+            let keys = self.keys + usize::from(old_live.is_none());
+            let bytes = self.bytes + size - old_live.map_or(0, |e| e.size().min(self.bytes));
+            let refusal = if wire.value.len() > limits.value {
+                Some(format!("its value has {} bytes; max_value_size is {}", wire.value.len(), limits.value))
+            } else if keys > limits.keys {
+                Some(format!("it would be key {keys} of its member; max_keys_per_member is {}", limits.keys))
+            } else if bytes > limits.bytes {
+                Some(format!("its member would have {bytes} bytes; max_state_size_per_member is {}", limits.bytes))
+            } else {
+                None
+            };
+            if let Some(reason) = refusal {
+                // The old value is not the key's value any more: better none than a wrong one.
+                if let Some(old) = old {
+                    self.remove(old.seq());
+                    if store.forget(&old) && old.is_visible(now) {
+                        store.expire(&old, now);
+                    }
+                }
+                self.insert_stub(wire.seq);
+                done.refused.push((wire.key.to_owned(), reason));
+                return;
+            }
+        }
+        let head = EntryHead {
+            life: life.clone(),
+            type_url: store.type_url(wire.type_url),
+            seq: wire.seq,
+            received: now,
+            written: now.back(Duration::from_millis(wire.age_ms)),
+            expires: wire.ttl_ms.map_or(Time::NEVER, |ttl| now + Duration::from_millis(ttl)),
+            key_len: wire.key.len() as u8,
+            deleted: wire.deleted,
+            drained: AtomicBool::new(true),
+            replaces: 0,
+        };
+        let entry = Entry::new(head, wire.key, wire.value);
+        if let Some(old) = store.apply(&entry, now) {
+            self.remove(old.seq());
+        }
+        self.insert(entry);
+        done.new += 1;
+    }
+
+    /// Raises the floor: tombstones at or below it are dropped.
+    fn raise_floor(&mut self, floor: u64, store: &Store) {
+        self.floor = floor;
+        while let Some(&seq) = self.tombstones.first().filter(|seq| **seq <= floor) {
+            if let Some(entry) = self.remove(seq) {
+                store.forget(&entry);
+            }
+        }
+    }
+
+    /// The owner's side: collects tombstones written before `before`, and the oldest ones over `keep`, at or below the
+    /// watermark. Gives whether the floor rose.
+    pub fn collect(&mut self, before: Time, keep: usize, store: &Store) -> bool {
+        let mut floor = self.floor;
+        for (i, seq) in self.tombstones.iter().enumerate() {
+            let over = self.tombstones.len() - i > keep;
+            let old = self.entry(*seq).is_none_or(|e| e.head().written <= before);
+            if *seq > self.held.watermark || !(over || old) {
+                break;
+            }
+            floor = *seq;
+        }
+        let rises = floor > self.floor;
+        if rises {
+            self.raise_floor(floor, store);
+        }
+        rises
+    }
+
+    /// When the oldest tombstone was written: nothing needs collecting before a grace period after that.
+    pub fn oldest_tombstone(&self) -> Option<Time> {
+        self.entry(*self.tombstones.first()?).map(|e| e.head().written)
+    }
+
+    /// When the next entry expires.
+    pub fn next_expiry(&self) -> Option<Time> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the next entry off the list of those that expire, if its time has come.
+    pub fn pop_expired(&mut self, now: Time) -> Option<Entry> {
+        let (at, seq) = *self.expiries.first()?;
+        if at > now {
+            return None;
+        }
+        self.expiries.remove(&(at, seq));
+        self.entry(seq).cloned()
+    }
+
+    /// Writes the next segment for a member that holds `theirs` (and whose reset has come to `reset`), of what comes
+    /// after `after`, of about `room` bytes of body at most or with one larger entry. Gives its body and its end.
+    /// `None`: there is nothing here that they lack.
+    pub fn segment_for(
+        &self,
+        owner: u64,
+        theirs: &Held,
+        reset: Option<u64>,
+        after: u64,
+        room: usize,
+        now: Time,
+    ) -> Option<(Vec<u8>, u64)> {
+        let resets = theirs.watermark < self.floor && self.held.watermark >= self.floor;
+        let mut after = after.max(self.serve_after);
+        loop {
+            let (from, limit) = if resets {
+                // What they hold above their watermark does not help: deletes may have passed them by.
+                let from = reset.unwrap_or(0).max(after);
+                if from >= self.held.watermark {
+                    return None;
+                }
+                (from, self.held.watermark)
+            } else {
+                let (from, to) = self.held.beyond(theirs).into_iter().find(|(_, to)| *to > after)?;
+                (from.max(after), to)
+            };
+            let mut builder = SegmentBuilder::new(owner, self.floor, from, resets);
+            for (&seq, item) in self.items.range((Excluded(from), Included(limit))) {
+                let Item::Entry(entry) = item else {
+                    // A stub cannot be passed on. The segment ends before it; the next one begins after it, and the
+                    // gap is left to one who has the entry.
+                    if seq - 1 > from {
+                        return Some((builder.finish(seq - 1), seq - 1));
+                    }
+                    after = seq;
+                    break;
+                };
+                let head = entry.head();
+                let wire = WireEntry {
+                    seq,
+                    deleted: head.deleted,
+                    key: entry.key(),
+                    type_url: entry.type_url(),
+                    value: entry.value(),
+                    age_ms: now.millis_since(head.written),
+                    ttl_ms: (head.expires != Time::NEVER).then(|| head.expires.millis_since(now)),
+                };
+                if !builder.is_empty() && builder.len() + wire.size_bound() > room {
+                    return Some((builder.finish(seq - 1), seq - 1));
+                }
+                builder.push(&wire);
+            }
+            if after <= from {
+                return Some((builder.finish(limit), limit));
+            }
+        }
+    }
+
+    /// Bytes that a member that holds `theirs` lacks, roughly and counted only up to `enough`.
+    pub fn missing_bytes(&self, theirs: &Held, enough: usize) -> usize {
+        let mut bytes = 0;
+        for (from, to) in self.held.beyond(theirs) {
+            for (_, item) in self.items.range((Excluded(from), Included(to))) {
+                if let Item::Entry(entry) = item {
+                    bytes += entry.size() + 16;
+                }
+                if bytes >= enough {
+                    return bytes;
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Empties the log and takes its entries out of the store.
+    pub fn clear(&mut self, store: &Store) {
+        for item in std::mem::take(self).items.into_values() {
+            if let Item::Entry(entry) = item {
+                store.forget(&entry);
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A member as the engine knows it: its record, its log, and what it has proven to hold.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use super::log::Log;
+use super::outbox::Target;
+use crate::store::entry::LifeRef;
+use crate::store::members::{MemberStatus, MemberView, Tags};
+use crate::time::Time;
+use crate::wire::frame::{Held, Record, Roots};
+
+/// The order of claims about one life: a later one of this order wins wherever the two meet.
+///
+/// `left` is said by the member itself and final; else its higher incarnation wins; within one, the graver claim.
+pub type ClaimRank = (bool, u64, u8);
+
+/// The rank of a claim.
+pub fn claim_rank(incarnation: u64, status: MemberStatus) -> ClaimRank {
+    let gravity = match status {
+        MemberStatus::Alive => 0,
+        MemberStatus::Leaving => 1,
+        MemberStatus::Suspect => 2,
+        MemberStatus::Dead => 3,
+        MemberStatus::Banned => 4,
+        MemberStatus::Left => 5,
+    };
+    (status == MemberStatus::Left, incarnation, gravity)
+}
+
+/// What is known of a life: the record as it travels, with ages turned into local times.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Id, generation, nonce.
+    pub life: LifeRef,
+    /// Raised by the member itself only.
+    pub incarnation: u64,
+    /// What it is held to be.
+    pub status: MemberStatus,
+    /// Since when, by this node's clock; counted on from the age that the claim arrived with.
+    pub since: Time,
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// Wire versions it reads.
+    pub versions: (u8, u8),
+    /// Its tags.
+    pub tags: Arc<Tags>,
+}
+
+impl Claim {
+    /// From a record that arrived at `now`.
+    pub fn from_record(record: &Record, life: LifeRef, now: Time) -> Claim {
+        Claim {
+            life,
+            incarnation: record.incarnation,
+            status: record.status,
+            since: now.back(Duration::from_millis(record.age_ms)),
+            address: record.address,
+            versions: record.versions,
+            tags: Arc::new(record.tags.clone()),
+        }
+    }
+
+    /// As a record to send at `now`.
+    pub fn to_record(&self, now: Time) -> Record {
+        Record {
+            id: self.life.id.as_str().to_owned(),
+            generation: self.life.generation,
+            nonce: self.life.nonce,
+            incarnation: self.incarnation,
+            status: self.status,
+            age_ms: now.millis_since(self.since),
+            address: self.address,
+            versions: self.versions,
+            tags: (*self.tags).clone(),
+        }
+    }
+
+    /// Its rank.
+    pub fn rank(&self) -> ClaimRank {
+        claim_rank(self.incarnation, self.status)
+    }
+
+    /// Where and who it is.
+    pub fn target(&self) -> Target {
+        Target { address: self.address, nonce: self.life.nonce }
+    }
+
+    /// As API calls see it.
+    pub fn view(&self, rtt_us: Option<u32>, is_self: bool) -> MemberView {
+        MemberView {
+            life: self.life.clone(),
+            address: self.address,
+            tags: self.tags.clone(),
+            status: self.status,
+            since: self.since,
+            rtt_us,
+            is_self,
+        }
+    }
+}
+
+/// A statement sent to a peer that asked for a reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Its number.
+    pub id: u32,
+    /// When.
+    pub sent: Time,
+    /// [`super::changes::Changes::head`] then: if the peer proves to be equal, it holds everything up to it.
+    pub position: u64,
+    /// The roots then.
+    pub roots: Roots,
+}
+
+/// Entries of one owner under way to a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct InFlight {
+    /// Up to this number.
+    pub to: u64,
+    /// Taken for lost from then on.
+    pub until: Time,
+}
+
+/// What is known of a member as a partner in exchanges.
+#[derive(Debug, Default)]
+pub struct Peer {
+    /// It holds everything that this node held at this position of its changes.
+    pub proven: u64,
+    /// What it has said to hold of single owners since. Bounded.
+    pub committed: HashMap<u64, Held>,
+    /// The last request to it that is not answered.
+    pub request: Option<Request>,
+    /// What is under way to it.
+    pub in_flight: HashMap<u64, InFlight>,
+    /// How far its resets have come, by owner.
+    pub resets: HashMap<u64, u64>,
+    /// Requests in a row that were not answered.
+    pub unanswered: u32,
+    /// Smoothed round-trip time, in µs.
+    pub srtt_us: Option<u32>,
+    /// When a packet of it last arrived.
+    pub heard: Time,
+    /// Pages of the whole table are not sent again before.
+    pub pages_after: Time,
+}
+
+/// So many single offsets are kept for a peer; those over it are asked for again.
+const MAX_COMMITTED: usize = 256;
+
+impl Peer {
+    /// Notes what the peer says to hold of an owner. Gives how that compares with what was known.
+    pub fn commit(&mut self, owner: u64, held: &Held) -> Commit {
+        let known = self.committed.get(&owner);
+        let commit = match known {
+            Some(known) if known == held => return Commit::Same,
+            Some(known) if !held.covers(known) => Commit::Less,
+            _ => Commit::More,
+        };
+        if known.is_none()
+            && self.committed.len() >= MAX_COMMITTED
+            && let Some(any) = self.committed.keys().next().copied()
+        {
+            self.committed.remove(&any);
+        }
+        self.committed.insert(owner, held.clone());
+        commit
+    }
+
+    /// Takes a measured round trip into the average (RFC 6298, alpha 1/8).
+    pub fn measured(&mut self, rtt: Duration) {
+        let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+        self.srtt_us = Some(self.srtt_us.map_or(rtt, |s| s - s / 8 + rtt / 8));
+    }
+
+    /// How long to wait for an acknowledgement.
+    pub fn patience(&self) -> Duration {
+        let srtt = self.srtt_us.map_or(Duration::from_millis(50), |us| Duration::from_micros(us.into()));
+        (srtt * 4).clamp(Duration::from_millis(100), Duration::from_secs(2))
+    }
+}
+
+/// How a statement about an owner compares with what was known of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// Nothing new.
+    Same,
+    /// It holds more.
+    More,
+    /// It holds less than it had said.
+    Less,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Member {
+    /// The record.
+    pub claim: Claim,
+    /// Its entries.
+    pub log: Log,
+    /// Its position in the log of changes.
+    pub position: u64,
+    /// What it adds to the fingerprints; zero when not present.
+    pub terms: Roots,
+    /// As a partner.
+    pub peer: Peer,
+}
+
+impl Member {
+    /// A member of which nothing but its record is known.
+    pub fn new(claim: Claim) -> Member {
+        Member { claim, log: Log::default(), position: 0, terms: Roots::default(), peer: Peer::default() }
+    }
+
+    /// Whether it counts as being here.
+    pub fn is_present(&self) -> bool {
+        self.claim.status.is_present()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn left_is_final_and_an_incarnation_refutes_death() {
+        use MemberStatus::*;
+        assert!(claim_rank(0, Left) > claim_rank(9, Alive));
+        assert!(claim_rank(3, Dead) > claim_rank(3, Suspect));
+        assert!(claim_rank(3, Suspect) > claim_rank(3, Alive));
+        assert!(claim_rank(4, Alive) > claim_rank(3, Dead));
+    }
+
+    #[test]
+    fn a_statement_replaces_what_was_committed_also_downwards() {
+        let mut peer = Peer::default();
+        let held = |watermark| Held { watermark, above: vec![] };
+        assert_eq!(peer.commit(1, &held(5)), Commit::More);
+        assert_eq!(peer.commit(1, &held(5)), Commit::Same);
+        assert_eq!(peer.commit(1, &held(3)), Commit::Less);
+        assert_eq!(peer.committed[&1], held(3));
+        for owner in 2..10_000 {
+            peer.commit(owner, &held(1));
+        }
+        assert_eq!(peer.committed.len(), MAX_COMMITTED);
+    }
+}

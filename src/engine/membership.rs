@@ -1,0 +1,367 @@
+//! The table of members: merging of records, fingerprints, the departed.
+
+use std::time::Duration;
+
+use rand::Rng;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::Engine;
+use super::member::{Claim, Member, claim_rank};
+use super::outbox::Target;
+use crate::error::Status;
+use crate::store::NodeState;
+use crate::store::entry::{Life, LifeRef, MemberId};
+use crate::store::event::{Level, kind};
+use crate::store::members::MemberStatus;
+use crate::time::Time;
+use crate::wire::frame::{self, Held, Record, Roots};
+
+/// What a member's log adds to the state fingerprint.
+pub(super) fn state_term(cluster: u32, nonce: u64, held: &Held) -> u64 {
+    let mut bytes = Vec::with_capacity(16 + held.above.len() * 16);
+    bytes.extend_from_slice(&nonce.to_le_bytes());
+    bytes.extend_from_slice(&held.watermark.to_le_bytes());
+    for (from, to) in &held.above {
+        bytes.extend_from_slice(&from.to_le_bytes());
+        bytes.extend_from_slice(&to.to_le_bytes());
+    }
+    xxh3_64_with_seed(&bytes, u64::from(cluster) << 32 | 1)
+}
+
+/// What a member's record adds to the membership fingerprint.
+pub(super) fn member_term(cluster: u32, nonce: u64, incarnation: u64) -> u64 {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&nonce.to_le_bytes());
+    bytes[8..].copy_from_slice(&incarnation.to_le_bytes());
+    xxh3_64_with_seed(&bytes, u64::from(cluster) << 32 | 2)
+}
+
+fn ring_place(cluster: u32, nonce: u64) -> (u64, u64) {
+    (xxh3_64_with_seed(&nonce.to_le_bytes(), u64::from(cluster) << 32 | 3), nonce)
+}
+
+impl Engine {
+    /// Brings the fingerprints up to date with a member.
+    pub(super) fn refresh_terms(&mut self, nonce: u64) {
+        let Some(member) = self.members.get_mut(&nonce) else { return };
+        let terms = if member.is_present() {
+            Roots {
+                state: state_term(self.cluster, nonce, member.log.held()),
+                members: member_term(self.cluster, nonce, member.claim.incarnation),
+            }
+        } else {
+            Roots::default()
+        };
+        let old = std::mem::replace(&mut member.terms, terms);
+        self.roots.state = self.roots.state.wrapping_sub(old.state).wrapping_add(terms.state);
+        self.roots.members = self.roots.members.wrapping_sub(old.members).wrapping_add(terms.members);
+    }
+
+    /// Brings the lists of who is present up to date with a member.
+    fn refresh_presence(&mut self, nonce: u64) {
+        let present = self.members.get(&nonce).is_some_and(Member::is_present);
+        let place = ring_place(self.cluster, nonce);
+        if present {
+            if self.ring.insert(place) && nonce != self.me {
+                self.others.push(nonce);
+            }
+        } else if self.ring.remove(&place) {
+            self.others.retain(|n| *n != nonce);
+        }
+    }
+
+    /// Takes a life in that was not known.
+    pub(super) fn insert_member(&mut self, claim: Claim, now: Time) {
+        let nonce = claim.life.nonce;
+        self.ids.insert(claim.life.id.as_str().into(), nonce);
+        self.store.members.put(claim.view(None, nonce == self.me));
+        self.members.insert(nonce, Member::new(claim));
+        self.refresh_presence(nonce);
+        self.touch(now, nonce, self.settings.gossip_settle);
+    }
+
+    /// Tells hosts and peers that a member's record has changed.
+    pub(super) fn member_updated(&mut self, now: Time, nonce: u64, event: u32) {
+        let Some(member) = self.members.get(&nonce) else { return };
+        let view = member.claim.view(member.peer.srtt_us, nonce == self.me);
+        self.store.members.put(view.clone());
+        self.refresh_presence(nonce);
+        self.touch(now, nonce, Duration::ZERO);
+        self.store.member_changed(event, &view, now);
+    }
+
+    /// Merges a record that `sender` has passed on.
+    pub(super) fn merge(&mut self, now: Time, sender: u64, record: Record) {
+        let rank = claim_rank(record.incarnation, record.status);
+        if record.nonce == self.me {
+            self.refute(now, record.incarnation, record.status);
+            return;
+        }
+        if let Some(member) = self.members.get(&record.nonce) {
+            if rank > member.claim.rank() {
+                self.replace_claim(now, &record);
+            } else if rank < member.claim.rank() {
+                self.answer_with(now, sender, record.nonce);
+            }
+            return;
+        }
+        if let Some(claim) = self.departed.get(&record.nonce) {
+            if rank <= claim.rank() {
+                if rank < claim.rank() {
+                    self.answer_with(now, sender, record.nonce);
+                }
+                return;
+            }
+            self.departed.remove(&record.nonce);
+        }
+        self.merge_new_life(now, sender, &record);
+    }
+
+    /// A life that is not known: a newcomer, a later life of a known id, or a stale one.
+    fn merge_new_life(&mut self, now: Time, sender: u64, record: &Record) {
+        let Some(id) = MemberId::new(&record.id) else { return };
+        let life = LifeRef::new(Life { id, generation: record.generation, nonce: record.nonce });
+        let claim = Claim::from_record(record, life, now);
+        let known = self.ids.get(record.id.as_str()).copied();
+        if let Some(known) = known
+            && let Some(other) = self.members.get(&known)
+        {
+            if other.claim.life.rank() > claim.life.rank() {
+                // A former life, told by one who does not know the later one.
+                self.answer_with(now, sender, known);
+                return;
+            }
+            if known == self.me {
+                self.displaced(now, &claim);
+                return;
+            }
+        }
+        if !claim.status.is_present() {
+            self.remember_departed(claim);
+            return;
+        }
+        if known.is_none() && self.members.len() >= self.settings.max_members {
+            self.counters.members_refused += 1;
+            let max = self.settings.max_members;
+            self.warn(now, "max_members", Status::Limit, || {
+                format!("member {} is not taken in: there are {max} already (max_members)", record.id)
+            });
+            return;
+        }
+        let nonce = claim.life.nonce;
+        let restarted = known.is_some_and(|known| self.supersede(now, known));
+        self.log(now, Level::Info, || format!("member {} joined at {}", record.id, record.address));
+        self.insert_member(claim, now);
+        self.member_updated(now, nonce, if restarted { kind::MEMBER_RESTARTED } else { kind::MEMBER_JOINED });
+        self.note_joined(now);
+    }
+
+    fn replace_claim(&mut self, now: Time, record: &Record) {
+        let Some(member) = self.members.get_mut(&record.nonce) else { return };
+        let old = member.claim.clone();
+        let mut claim = Claim::from_record(record, old.life.clone(), now);
+        if claim.status == old.status {
+            claim.since = old.since;
+        }
+        let event = match (old.status, claim.status) {
+            (MemberStatus::Suspect | MemberStatus::Dead | MemberStatus::Banned, MemberStatus::Alive) => {
+                kind::MEMBER_ALIVE
+            }
+            (old, new) if old == new => kind::MEMBER_UPDATED,
+            (_, MemberStatus::Suspect) => kind::MEMBER_SUSPECTED,
+            (_, MemberStatus::Dead) => kind::MEMBER_DEAD,
+            (_, MemberStatus::Left) => kind::MEMBER_LEFT,
+            (_, MemberStatus::Banned) => kind::MEMBER_BANNED,
+            _ => kind::MEMBER_UPDATED,
+        };
+        // An incarnation raised to refute a claim that never got here changes nothing for hosts.
+        let silent = event == kind::MEMBER_UPDATED
+            && old.status == claim.status
+            && old.address == claim.address
+            && old.tags == claim.tags;
+        member.claim = claim;
+        if !member.is_present() {
+            member.peer = Default::default();
+        }
+        let (id, word) = (old.life.id.clone(), member.claim.status.word());
+        if silent {
+            self.touch(now, record.nonce, self.settings.gossip_settle);
+        } else {
+            self.log(now, Level::Info, || format!("member {id:?} is {word}"));
+            self.member_updated(now, record.nonce, event);
+        }
+    }
+
+    /// A claim about this node itself that it knows better.
+    pub(super) fn refute(&mut self, now: Time, incarnation: u64, status: MemberStatus) {
+        let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
+        let wrong = status != me.status || incarnation > me.incarnation;
+        if wrong && incarnation >= me.incarnation && me.status.is_present() && status != MemberStatus::Left {
+            me.incarnation = incarnation + 1;
+            self.counters.refutations += 1;
+            self.touch(now, self.me, Duration::ZERO);
+        }
+    }
+
+    /// Another process has this node's id, and is the later one: it stays, this one stops writing.
+    fn displaced(&mut self, now: Time, other: &Claim) {
+        let text = format!(
+            "member id {:?} has been taken over by a later process at {}; give each process an id of its own, or none",
+            other.life.id, other.address
+        );
+        self.store.refuse_writes(Some(Status::IdTaken));
+        self.store.hub.warning(Status::IdTaken.code(), &text, now);
+        self.store.set_state(now, NodeState::Failed, &text);
+        self.log(now, Level::Error, || text);
+    }
+
+    /// Tells `to` what is known of a life.
+    fn answer_with(&mut self, now: Time, sender: u64, nonce: u64) {
+        if let Some(target) = self.members.get(&sender).map(|m| m.claim.target()) {
+            self.send_records(now, target, &[nonce]);
+        }
+    }
+
+    /// Sends records of the lives that are known among `nonces`.
+    pub(super) fn send_records(&mut self, now: Time, to: Target, nonces: &[u64]) {
+        let mut body = Vec::new();
+        for nonce in nonces {
+            let claim = self.members.get(nonce).map(|m| &m.claim).or_else(|| self.departed.get(nonce));
+            let Some(claim) = claim else { continue };
+            let start = body.len();
+            claim.to_record(now).put(&mut body);
+            if body.len() > self.out.room() && start > 0 {
+                let last = body.split_off(start);
+                self.out.frame(to, frame::kind::MEMBERS, &body, &mut self.counters);
+                body = last;
+            }
+        }
+        if !body.is_empty() {
+            self.out.frame(to, frame::kind::MEMBERS, &body, &mut self.counters);
+        }
+    }
+
+    /// Another life has the address that a packet was sent to: if it is the recorded one, the member is gone from it.
+    pub(super) fn handle_not_me(&mut self, now: Time, from: std::net::SocketAddr, nonce: u64) {
+        let Some(member) = self.members.get_mut(&nonce) else { return };
+        if nonce == self.me || member.claim.address != from || !member.is_present() {
+            return;
+        }
+        member.claim.status = MemberStatus::Dead;
+        member.claim.since = now;
+        member.peer = Default::default();
+        self.member_updated(now, nonce, kind::MEMBER_DEAD);
+    }
+
+    /// A later life of its id has come: the former one goes at once, with its entries. Gives whether it was here.
+    fn supersede(&mut self, now: Time, nonce: u64) -> bool {
+        let store = self.store.clone();
+        let Some(mut member) = self.take_member(nonce) else { return false };
+        member.log.clear(&store);
+        member.claim.status = MemberStatus::Left;
+        member.claim.since = now;
+        self.remember_departed(member.claim);
+        true
+    }
+
+    fn take_member(&mut self, nonce: u64) -> Option<Member> {
+        let member = self.members.get_mut(&nonce)?;
+        member.claim.status = MemberStatus::Left;
+        self.refresh_terms(nonce);
+        self.refresh_presence(nonce);
+        let member = self.members.remove(&nonce)?;
+        self.changes.forget(member.position);
+        self.store.members.remove(nonce);
+        for other in self.members.values_mut() {
+            other.peer.committed.remove(&nonce);
+            other.peer.in_flight.remove(&nonce);
+        }
+        if self.ids.get(member.claim.life.id.as_str()) == Some(&nonce) {
+            self.ids.remove(member.claim.life.id.as_str());
+        }
+        Some(member)
+    }
+
+    fn remember_departed(&mut self, claim: Claim) {
+        let nonce = claim.life.nonce;
+        if self.departed.insert(nonce, claim).is_none() {
+            self.departed_order.push_back(nonce);
+        }
+        let max = 2 * self.members.len() + 1024;
+        while self.departed.len() > max {
+            let Some(oldest) = self.departed_order.pop_front() else { break };
+            self.departed.remove(&oldest);
+        }
+    }
+
+    /// Ends the grace of members that have been gone long enough, and the memory of those gone very long.
+    pub(super) fn forget_departed(&mut self, now: Time) {
+        let store = self.store.clone();
+        let grace = self.settings.departed_grace;
+        let gone = |m: &Member| !m.is_present() && m.claim.since + grace <= now;
+        let over: Vec<u64> = self.members.iter().filter(|(n, m)| **n != self.me && gone(m)).map(|(n, _)| *n).collect();
+        for nonce in over {
+            let Some(status) = self.members.get(&nonce).map(|m| m.claim.status) else { continue };
+            let Some(mut member) = self.take_member(nonce) else { continue };
+            member.claim.status = status;
+            member.log.clear(&store);
+            let view = member.claim.view(None, false);
+            self.remember_departed(member.claim);
+            self.store.member_changed(kind::MEMBER_REMOVED, &view, now);
+        }
+        let record = self.settings.departed_record;
+        while let Some(nonce) = self.departed_order.front().copied() {
+            match self.departed.get(&nonce) {
+                Some(claim) if claim.since + record > now => break,
+                _ => {
+                    self.departed.remove(&nonce);
+                    self.departed_order.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Up to `n` present members, at random, each once; first those for which `prefer` holds.
+    pub(super) fn choose(&mut self, n: usize, prefer: impl Fn(&Member) -> bool) -> Vec<u64> {
+        let mut chosen: Vec<u64> = Vec::new();
+        let mut second = Vec::new();
+        if self.others.len() <= n {
+            return self.others.clone();
+        }
+        for _ in 0..n * 4 + 4 {
+            let nonce = self.others[self.rng.random_range(0..self.others.len())];
+            if chosen.contains(&nonce) || second.contains(&nonce) {
+                continue;
+            }
+            let member = &self.members[&nonce];
+            // One that has not answered for long is tried now and then.
+            let silent = member.peer.unanswered >= 3 && !self.rng.random_ratio(1, 8);
+            if prefer(member) && !silent {
+                chosen.push(nonce);
+            } else {
+                second.push(nonce);
+            }
+            if chosen.len() == n {
+                return chosen;
+            }
+        }
+        second.truncate(n - chosen.len());
+        chosen.extend(second);
+        chosen
+    }
+
+    /// The next present member on the ring that answers; the plain next one if none does.
+    pub(super) fn successor(&self) -> Option<u64> {
+        let place = ring_place(self.cluster, self.me);
+        let mut after = self.ring.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded));
+        let ring = after.by_ref().chain(self.ring.range(..place)).map(|(_, nonce)| *nonce);
+        let mut first = None;
+        for nonce in ring.take(16) {
+            if self.members[&nonce].peer.unanswered < 3 {
+                return Some(nonce);
+            }
+            first = first.or(Some(nonce));
+        }
+        first
+    }
+}

@@ -1,0 +1,100 @@
+//! Counters of the engine. Plain numbers: the engine is driven by one at a time.
+
+/// Kinds of frame that are counted apart; 0 takes what is unknown.
+pub const FRAME_KINDS: usize = 8;
+
+const FRAME_NAMES: [(&str, &str, &str); FRAME_KINDS] = [
+    ("frames_sent_other", "frame_bytes_sent_other", "frames_received_other"),
+    ("frames_sent_join", "frame_bytes_sent_join", "frames_received_join"),
+    ("frames_sent_challenge", "frame_bytes_sent_challenge", "frames_received_challenge"),
+    ("frames_sent_members", "frame_bytes_sent_members", "frames_received_members"),
+    ("frames_sent_want_members", "frame_bytes_sent_want_members", "frames_received_want_members"),
+    ("frames_sent_statement", "frame_bytes_sent_statement", "frames_received_statement"),
+    ("frames_sent_segment", "frame_bytes_sent_segment", "frames_received_segment"),
+    ("frames_sent_not_me", "frame_bytes_sent_not_me", "frames_received_not_me"),
+];
+
+/// One figure: its name, what it says, whether it can fall, its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name, without prefix.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// It can fall: not a counter.
+    pub gauge: bool,
+    /// Its value.
+    pub value: u64,
+}
+
+macro_rules! counters {
+    ($($name:ident: $help:literal,)*) => {
+        /// What the engine counts, from its start.
+        #[derive(Clone, Debug, Default)]
+        pub struct Counters {
+            $(#[doc = $help] pub $name: u64,)*
+            /// Frames sent, by kind.
+            pub frames_sent: [u64; FRAME_KINDS],
+            /// Bytes of bodies of frames sent, by kind.
+            pub frame_bytes_sent: [u64; FRAME_KINDS],
+            /// Frames received, by kind.
+            pub frames_received: [u64; FRAME_KINDS],
+        }
+
+        impl Counters {
+            /// All of them.
+            pub fn metrics(&self) -> Vec<Metric> {
+                let counter = |name, help, value| Metric { name, help, gauge: false, value };
+                let mut all = vec![$(counter(stringify!($name), $help, self.$name),)*];
+                for (i, (sent, bytes, received)) in FRAME_NAMES.into_iter().enumerate() {
+                    all.push(counter(sent, "Frames of this kind sent", self.frames_sent[i]));
+                    all.push(counter(bytes, "Bytes of bodies of frames of this kind sent", self.frame_bytes_sent[i]));
+                    all.push(counter(received, "Frames of this kind received", self.frames_received[i]));
+                }
+                all
+            }
+        }
+    };
+}
+
+counters! {
+    datagrams_sent: "Datagrams sent",
+    datagram_bytes_sent: "UDP payload sent, in bytes",
+    datagrams_received: "Datagrams received",
+    datagram_bytes_received: "UDP payload received, in bytes",
+    messages_sent: "Messages sent on streams",
+    message_bytes_sent: "TCP payload sent, in bytes",
+    messages_received: "Messages received on streams",
+    message_bytes_received: "TCP payload received, in bytes",
+    sends_failed: "Datagrams and messages that could not be sent",
+    dropped_malformed: "Packets dropped: not decodable",
+    dropped_checksum: "Packets dropped: changed on the way",
+    dropped_version: "Packets dropped: of an unknown version of the wire format",
+    dropped_cluster: "Packets dropped: of another cluster",
+    dropped_sealed: "Packets dropped: sealed, but this node has no keys",
+    dropped_unknown_sender: "Packets dropped: from no known member",
+    dropped_not_me: "Packets dropped: meant for another life at this address",
+    dropped_own: "Packets dropped: sent by this node itself",
+    dropped_queue_full: "Packets not sent: the queue was full",
+    dropped_not_member: "Packets dropped: this node has left or failed",
+    joins_received: "Requests to join received",
+    joins_accepted: "Requests to join accepted",
+    members_refused: "Members not taken in: max_members",
+    exchanges_started: "Statements sent that ask for a reply",
+    exchanges_equal: "Exchanges that found no difference",
+    exchanges_different: "Exchanges that found a difference",
+    segments_sent: "Segments of entries sent",
+    segments_received: "Segments of entries received",
+    segments_useless: "Segments received that brought nothing new",
+    segments_unknown_owner: "Segments dropped: their owner is not known yet",
+    entries_applied: "Entries of other members taken in",
+    entries_known: "Entries received that were known already",
+    entries_refused: "Entries received that were over a limit",
+    entries_expired: "Entries whose time to live ended",
+    commits: "Offsets committed: proofs that a member holds more than was known",
+    commit_retreats: "Offsets taken back: a member said that it holds less than was known",
+    equal_proofs: "Proofs by equal fingerprints that a member holds all that this node holds",
+    tombstone_collections: "Times that tombstones were collected",
+    resets_received: "Segments received that belong to a reset",
+    refutations: "Claims about this node itself that it refuted",
+}

@@ -1,0 +1,445 @@
+//! The frames of a packet, but for segments. Numbers of types are append-only.
+
+use std::net::SocketAddr;
+
+use super::codec::{Decoded, Malformed, Put, Reader};
+use crate::store::members::{MemberStatus, Tags};
+
+/// Types of frame. Append only; a number is never used again for something else.
+pub mod kind {
+    /// A newcomer to whoever has the address: lets me in. [`super::Join`].
+    pub const JOIN: u8 = 1;
+    /// The answer to a first `JOIN`: proves that the newcomer has its address. [`super::Challenge`].
+    pub const CHALLENGE: u8 = 2;
+    /// Records of members. [`super::Record`], one after the other.
+    pub const MEMBERS: u8 = 3;
+    /// Nonces (u64) whose records the sender wants.
+    pub const WANT_MEMBERS: u8 = 4;
+    /// What the sender holds of whom. [`super::Statement`].
+    pub const STATEMENT: u8 = 5;
+    /// Entries of one owner. [`super::super::segment::Segment`].
+    pub const SEGMENT: u8 = 6;
+    /// The packet was meant for another life (its nonce follows, u64) than the one that has the address.
+    pub const NOT_ME: u8 = 7;
+}
+
+/// Bytes of a member's tags on the wire, names and values together, at most.
+pub const MAX_TAGS: usize = 600;
+
+/// What is known of a member: the unit in which membership travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The member's id.
+    pub id: String,
+    /// See [`crate::store::entry::Life`].
+    pub generation: u64,
+    /// See [`crate::store::entry::Life`].
+    pub nonce: u64,
+    /// Raised by the member itself to refute a claim or to change its tags or address.
+    pub incarnation: u64,
+    /// Alive, or the claim that it is not.
+    pub status: MemberStatus,
+    /// How long the claim has held, in ms; continued by receivers, never restarted.
+    pub age_ms: u64,
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// Wire versions that it reads, from and to.
+    pub versions: (u8, u8),
+    /// Its tags.
+    pub tags: Tags,
+}
+
+impl Record {
+    /// Appends the record.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&[0; 2]);
+        out.put_text(&self.id);
+        out.put_varint(self.generation);
+        out.extend_from_slice(&self.nonce.to_le_bytes());
+        out.put_varint(self.incarnation);
+        out.push(self.status.code() as u8);
+        out.put_varint(self.age_ms);
+        out.put_address(self.address);
+        out.extend_from_slice(&[self.versions.0, self.versions.1]);
+        out.put_varint(self.tags.len() as u64);
+        for (name, value) in &self.tags {
+            out.put_text(name);
+            out.put_text(value);
+        }
+        // Its length before it: a later version may append to a record what this one passes over.
+        let len = (out.len() - start - 2) as u16;
+        out[start..start + 2].copy_from_slice(&len.to_le_bytes());
+    }
+
+    /// Reads a record.
+    pub fn read(r: &mut Reader<'_>) -> Decoded<Record> {
+        let len = r.u16()?;
+        let mut r = Reader::new(r.bytes(len.into())?);
+        let record = Record {
+            id: r.text()?.to_owned(),
+            generation: r.varint()?,
+            nonce: r.u64()?,
+            incarnation: r.varint()?,
+            status: read_status(r.u8()?)?,
+            age_ms: r.varint()?,
+            address: r.address()?,
+            versions: (r.u8()?, r.u8()?),
+            tags: read_tags(&mut r)?,
+        };
+        if record.id.is_empty() || record.nonce == 0 || record.address.port() == 0 {
+            return Err(Malformed);
+        }
+        Ok(record)
+    }
+}
+
+fn read_tags(r: &mut Reader<'_>) -> Decoded<Tags> {
+    let mut tags = Tags::new();
+    let mut bytes = 0;
+    for _ in 0..r.count(MAX_TAGS)? {
+        let (name, value) = (r.text()?, r.text()?);
+        bytes += name.len() + value.len();
+        if name.is_empty() || bytes > MAX_TAGS || tags.insert(name.to_owned(), value.to_owned()).is_some() {
+            return Err(Malformed);
+        }
+    }
+    Ok(tags)
+}
+
+fn read_status(byte: u8) -> Decoded<MemberStatus> {
+    Ok(match byte {
+        1 => MemberStatus::Alive,
+        2 => MemberStatus::Suspect,
+        3 => MemberStatus::Dead,
+        4 => MemberStatus::Leaving,
+        5 => MemberStatus::Left,
+        6 => MemberStatus::Banned,
+        _ => return Err(Malformed),
+    })
+}
+
+/// See [`kind::JOIN`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// From the challenge; 0 at first.
+    pub token: u32,
+    /// The newcomer.
+    pub record: Record,
+}
+
+impl Join {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&self.token.to_le_bytes());
+        self.record.put(&mut out);
+        out
+    }
+
+    /// From its bytes.
+    pub fn decode(body: &[u8]) -> Decoded<Join> {
+        let mut r = Reader::new(body);
+        Ok(Join { token: r.u32()?, record: Record::read(&mut r)? })
+    }
+}
+
+/// See [`kind::CHALLENGE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// To be given back in the next `JOIN`.
+    pub token: u32,
+    /// The highest generation known of another life of the newcomer's id; 0 if none is.
+    pub generation: u64,
+}
+
+impl Challenge {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&self.token.to_le_bytes());
+        out.put_varint(self.generation);
+        out
+    }
+
+    /// From its bytes.
+    pub fn decode(body: &[u8]) -> Decoded<Challenge> {
+        let mut r = Reader::new(body);
+        Ok(Challenge { token: r.u32()?, generation: r.varint()? })
+    }
+}
+
+/// At most so many intervals above the watermark.
+pub const MAX_INTERVALS: usize = 16;
+
+/// What a member holds of an owner's entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Held {
+    /// Complete up to here.
+    pub watermark: u64,
+    /// Complete intervals (from, to] above it: ascending, apart from each other.
+    pub above: Vec<(u64, u64)>,
+}
+
+/// One row of a statement: what the sender knows of a member, and holds of its entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Which life.
+    pub nonce: u64,
+    /// Its incarnation, as far as the sender knows.
+    pub incarnation: u64,
+    /// Its status, likewise.
+    pub status: MemberStatus,
+    /// What the sender holds.
+    pub held: Held,
+    /// A reset is under way and has come to this number.
+    pub reset: Option<u64>,
+}
+
+const ROW_ABOVE: u8 = 0x10;
+const ROW_RESET: u8 = 0x20;
+
+impl Row {
+    /// Appends the row.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.nonce.to_le_bytes());
+        out.put_varint(self.incarnation);
+        let mut flags = self.status.code() as u8;
+        flags |= if self.held.above.is_empty() { 0 } else { ROW_ABOVE };
+        flags |= if self.reset.is_some() { ROW_RESET } else { 0 };
+        out.push(flags);
+        out.put_varint(self.held.watermark);
+        if !self.held.above.is_empty() {
+            out.push(self.held.above.len() as u8);
+            let mut last = self.held.watermark;
+            for &(from, to) in &self.held.above {
+                out.put_varint(from - last);
+                out.put_varint(to - from);
+                last = to;
+            }
+        }
+        if let Some(pos) = self.reset {
+            out.put_varint(pos);
+        }
+    }
+
+    /// Reads a row.
+    pub fn read(r: &mut Reader<'_>) -> Decoded<Row> {
+        let nonce = r.u64()?;
+        let incarnation = r.varint()?;
+        let flags = r.u8()?;
+        let mut held = Held { watermark: r.varint()?, above: Vec::new() };
+        if flags & ROW_ABOVE != 0 {
+            let n = usize::from(r.u8()?);
+            if n == 0 || n > MAX_INTERVALS {
+                return Err(Malformed);
+            }
+            let mut last = held.watermark;
+            for _ in 0..n {
+                let from = last.checked_add(r.varint()?).ok_or(Malformed)?;
+                let to = from.checked_add(r.varint()?).ok_or(Malformed)?;
+                if from == last || to == from {
+                    return Err(Malformed);
+                }
+                held.above.push((from, to));
+                last = to;
+            }
+        }
+        let reset = if flags & ROW_RESET != 0 { Some(r.varint()?) } else { None };
+        if nonce == 0 || flags & !(0x0f | ROW_ABOVE | ROW_RESET) != 0 {
+            return Err(Malformed);
+        }
+        Ok(Row { nonce, incarnation, status: read_status(flags & 0x0f)?, held, reset })
+    }
+}
+
+/// What a statement is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Purpose {
+    /// Says what the sender holds now, so that the receiver can send more or knows that it need not.
+    Inform = 0,
+    /// Asks for a `Reply`.
+    Request = 1,
+    /// Answers the request of the same number.
+    Reply = 2,
+}
+
+/// Fingerprints over the present members: equal sums mean equal knowledge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roots {
+    /// Over what is held of each member's entries.
+    pub state: u64,
+    /// Over who the members are.
+    pub members: u64,
+}
+
+/// See [`kind::STATEMENT`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Number of the request.
+    pub id: u32,
+    /// The sender's roots.
+    pub roots: Option<Roots>,
+    /// The rows are all that the sender has with nonces in this inclusive range.
+    pub range: Option<(u64, u64)>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+const STATEMENT_ROOTS: u8 = 0x10;
+const STATEMENT_RANGE: u8 = 0x20;
+
+impl Statement {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(32 + self.rows.len() * 16);
+        let mut flags = self.purpose as u8;
+        flags |= if self.roots.is_some() { STATEMENT_ROOTS } else { 0 };
+        flags |= if self.range.is_some() { STATEMENT_RANGE } else { 0 };
+        out.push(flags);
+        out.extend_from_slice(&self.id.to_le_bytes());
+        if let Some(roots) = self.roots {
+            out.extend_from_slice(&roots.state.to_le_bytes());
+            out.extend_from_slice(&roots.members.to_le_bytes());
+        }
+        if let Some((lo, hi)) = self.range {
+            out.extend_from_slice(&lo.to_le_bytes());
+            out.extend_from_slice(&hi.to_le_bytes());
+        }
+        out.put_varint(self.rows.len() as u64);
+        for row in &self.rows {
+            row.put(&mut out);
+        }
+        out
+    }
+
+    /// From its bytes.
+    pub fn decode(body: &[u8]) -> Decoded<Statement> {
+        let mut r = Reader::new(body);
+        let flags = r.u8()?;
+        let purpose = match flags & 0x0f {
+            0 => Purpose::Inform,
+            1 => Purpose::Request,
+            2 => Purpose::Reply,
+            _ => return Err(Malformed),
+        };
+        let id = r.u32()?;
+        let roots = match flags & STATEMENT_ROOTS {
+            0 => None,
+            _ => Some(Roots { state: r.u64()?, members: r.u64()? }),
+        };
+        let range = match flags & STATEMENT_RANGE {
+            0 => None,
+            _ => Some((r.u64()?, r.u64()?)).filter(|(lo, hi)| lo <= hi).map(Some).ok_or(Malformed)?,
+        };
+        let n = r.count(r.len())?;
+        let mut rows = Vec::with_capacity(n.min(1024));
+        for _ in 0..n {
+            rows.push(Row::read(&mut r)?);
+        }
+        Ok(Statement { purpose, id, roots, range, rows })
+    }
+}
+
+/// Records as the body of a `MEMBERS` frame.
+pub fn decode_records(body: &[u8]) -> Decoded<Vec<Record>> {
+    let mut r = Reader::new(body);
+    let mut records = Vec::new();
+    while !r.is_empty() {
+        records.push(Record::read(&mut r)?);
+    }
+    Ok(records)
+}
+
+/// Nonces as the body of a `WANT_MEMBERS` frame.
+pub fn decode_nonces(body: &[u8]) -> Decoded<Vec<u64>> {
+    let mut r = Reader::new(body);
+    let mut nonces = Vec::with_capacity(body.len() / 8);
+    while !r.is_empty() {
+        nonces.push(r.u64()?);
+    }
+    Ok(nonces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn status() -> impl Strategy<Value = MemberStatus> {
+        (1u8..=6).prop_map(|b| read_status(b).unwrap())
+    }
+
+    fn row() -> impl Strategy<Value = Row> {
+        let above = vec((1u64..1000, 1u64..1000), 0..=MAX_INTERVALS);
+        (1u64.., any::<u64>(), status(), 0u64..1 << 40, above, any::<Option<u64>>()).prop_map(
+            |(nonce, incarnation, status, watermark, steps, reset)| {
+                let mut last = watermark;
+                let above = steps
+                    .into_iter()
+                    .map(|(gap, len)| {
+                        let from = last + gap;
+                        last = from + len;
+                        (from, last)
+                    })
+                    .collect();
+                Row { nonce, incarnation, status, held: Held { watermark, above }, reset }
+            },
+        )
+    }
+
+    fn record() -> impl Strategy<Value = Record> {
+        let tags = proptest::collection::btree_map("[a-z]{1,8}", "[ -~]{0,20}", 0..5);
+        ("[^\0]{1,60}", any::<[u64; 2]>(), 1u64.., status(), 1u16.., tags, any::<[u8; 4]>()).prop_map(
+            |(id, [generation, age_ms], nonce, status, port, tags, ip)| Record {
+                id,
+                generation,
+                nonce,
+                incarnation: age_ms >> 3,
+                status,
+                age_ms,
+                address: SocketAddr::from((ip, port)),
+                versions: (1, 1),
+                tags,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_statement_reads_back(rows in vec(row(), 0..40), id: u32, request: bool, with in any::<[bool; 2]>(), a: u64, b: u64) {
+            let statement = Statement {
+                purpose: if request { Purpose::Request } else { Purpose::Reply },
+                id,
+                roots: with[0].then_some(Roots { state: a, members: b }),
+                range: with[1].then_some((a.min(b), a.max(b))),
+                rows,
+            };
+            prop_assert_eq!(Statement::decode(&statement.encode()), Ok(statement));
+        }
+
+        #[test]
+        fn records_read_back(records in vec(record(), 0..5), token: u32) {
+            let mut body = Vec::new();
+            records.iter().for_each(|r| r.put(&mut body));
+            prop_assert_eq!(decode_records(&body), Ok(records.clone()));
+            for record in records {
+                let join = Join { token, record };
+                prop_assert_eq!(Join::decode(&join.encode()), Ok(join));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in vec(any::<u8>(), 0..300)) {
+            let _ = Statement::decode(&bytes);
+            let _ = decode_records(&bytes);
+            let _ = decode_nonces(&bytes);
+            let _ = Join::decode(&bytes);
+            let _ = Challenge::decode(&bytes);
+        }
+    }
+}
