@@ -75,3 +75,13 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// Bytes that the largest packet about this node alone needs: its id and tags, its id once more as a
+    /// target, the name of the cluster, and 128 bytes for addresses, numbers and what seals a packet.
+    pub fn smallest_packet(&self) -> usize {
+        // An id that is not set yet is 32 random digits.
+        let id = if self.id.is_empty() { 32 } else { self.id.len() };
+        128 + self.cluster.len() + 2 * id + super::parse::tags_size(&self.tags)
+    }
+}

@@ -91,7 +91,9 @@ impl Engine {
         for (nonce, target) in self.members.iter().filter(|(n, m)| **n != self.me && m.is_present()) {
             let mut owners = serde_json::Map::new();
             for (owner_nonce, owner) in &self.members {
-                let offset = if owner_nonce == nonce || owner.position <= target.peer.proven {
+                // Fingerprints are over present members: they prove nothing about what is held of departed ones.
+                let proven = owner.is_present() && owner.position <= target.peer.proven;
+                let offset = if owner_nonce == nonce || proven {
                     owner.log.held().watermark
                 } else {
                     match target.peer.committed.get(owner_nonce) {
@@ -104,6 +106,16 @@ impl Engine {
             targets.insert(target.claim.life.id.as_str().to_owned(), owners.into());
         }
         serde_json::Value::Object(targets).to_string()
+    }
+
+    /// What this node holds of each member's entries, as JSON: member id → watermark.
+    pub fn held_json(&self) -> String {
+        let owners: serde_json::Map<_, _> = self
+            .members
+            .values()
+            .map(|m| (m.claim.life.id.as_str().to_owned(), m.log.held().watermark.into()))
+            .collect();
+        serde_json::Value::Object(owners).to_string()
     }
 
     /// All figures.

@@ -1,16 +1,32 @@
-//! A node: one member of a cluster in this process.
+//! A node: one member of a cluster in this process. What a Rust host and the C ABI call.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::error::Result;
-use crate::store::NodeState;
-use crate::store::entry::Entry;
-use crate::store::event::{EntryView, Event};
-use crate::store::hub::Filter;
+use tokio::sync::mpsc;
+
+use super::advertise::{self, Later};
+use super::changes::Changes;
+use super::driver::{self, Driver};
+use super::net::{INBOX, Net, Tasks, Udp};
+use super::progress::Signals;
+use super::shared::{Core, Shared};
+use super::stats::Stats;
+use super::stream::{Inbound, Uploads};
+use super::value::Value;
+use super::{clock, fork, pool, report, socket};
+use crate::config::{self, Config};
+use crate::engine::{Engine, Identity};
+use crate::error::{Error, Result, Status};
+use crate::store::entry::MemberId;
+use crate::store::event::{EntryView, Event, Level};
+use crate::store::hub::{Filter, SubscribeError};
 use crate::store::members::MemberView;
 use crate::store::queue::Queue;
+use crate::store::{NodeState, Store};
+use crate::time::Time;
 
 /// How `set` is to be done.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,109 +39,517 @@ pub struct SetOptions {
 
 /// How a snapshot or metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Format {
+    /// Snapshots: `cluster.gossip.GossipState`, as Proto.Actor encodes it.
     Protobuf,
+    /// Snapshots: an object of members and keys. Metrics: one flat object, name to number.
     Json,
+    /// Metrics: the text format of Prometheus.
     Prometheus,
 }
 
 /// Called with each event, on the node's dispatcher thread. Dropped once, after the last call.
 pub type Callback = Box<dyn FnMut(&Event) + Send>;
 
-/// A handle to an open node: cheap to clone, closed by [`Node::close`] (dropping the last handle closes without waiting).
-#[derive(Clone)]
-pub struct Node {}
+/// A subscription made by [`Node::on_change`], to end it by. Dropping this does not end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Subscription(u64);
 
-#[allow(unused_variables, missing_docs)]
+/// Numbers for subscriptions of Rust hosts: far above those of the C ABI, which stay below 2^53.
+static NEXT_SUB: AtomicU64 = AtomicU64::new(1 << 60);
+
+fn next_sub() -> u64 {
+    NEXT_SUB.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What the handles to a node share; dropped with the last one.
+struct Handles {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        if self.shared.is_own_process() {
+            self.shared.begin_close();
+        } else {
+            // Locks in there may be held by threads that this process does not have: it is left as it is.
+            std::mem::forget(self.shared.clone());
+        }
+    }
+}
+
+/// A handle to an open node: cheap to clone, used from any thread.
+///
+/// [`Node::close`] ends the node; dropping the last handle ends it as well, without waiting. To the others either is a
+/// crash unless [`Node::leave`] came first. A callback that holds a handle keeps the node open until it is
+/// unsubscribed or the node is closed.
+///
+/// In a child of `fork` every call answers [`Status::Forked`]; the child may open nodes of its own.
+#[derive(Clone)]
+pub struct Node {
+    handles: Arc<Handles>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("member", &self.shared().member).finish_non_exhaustive()
+    }
+}
+
 impl Node {
-    /// `id`: what events carry as their node (the C ABI's id; 0 for Rust hosts).
+    /// Opens a node. Binds its sockets and returns: waits for no look-up of a name and for no peer.
+    ///
+    /// # Errors
+    /// `BadSetting` (settings that contradict each other), `Bind`, `Advertise`, `NoResources`.
+    pub fn open(config: &Config) -> Result<Node> {
+        Node::open_with_id(config, 0)
+    }
+
+    /// Like [`Node::open`]; `id` is what events carry as their node (the C ABI's id; 0 for Rust hosts).
     pub fn open_with_id(config: &Config, id: u64) -> Result<Node> {
-        unimplemented!()
+        fork::install();
+        let settings = config.settings()?;
+        let bound = socket::bind(&settings.bind)?;
+        let choice = advertise::choose(&settings.advertise, &settings.seeds, bound.local, bound.family)?;
+        let member = match settings.id.as_str() {
+            "" => format!("{:016x}{:016x}", clock::random_u64()?, clock::random_u64()?),
+            id => id.to_owned(),
+        };
+        let identity = Identity {
+            id: MemberId::new(&member)
+                .ok_or_else(|| Error::new(Status::BadSetting, "id: 1 to 255 bytes without a NUL"))?,
+            generation: u64::try_from(clock::wall_ms()).unwrap_or(0).max(1),
+            nonce: clock::random_u64()?.max(1),
+            address: choice.address,
+            rng_seed: clock::random_u64()?,
+        };
+
+        let pool = pool::acquire(settings.worker_threads)?;
+        let runtime = pool.handle().clone();
+        // Sockets and timers belong to the event loop in whose context they are made.
+        let _context = runtime.enter();
+        let no_sockets = |e: std::io::Error| {
+            Error::new(Status::NoResources, format!("the sockets can not be given to the event loop: {e}"))
+        };
+        let udp = Arc::new(Udp::new(bound.udp, bound.family).map_err(no_sockets)?);
+        let listener = tokio::net::TcpListener::from_std(bound.tcp).map_err(no_sockets)?;
+
+        let (inbox, incoming) = mpsc::channel(INBOX);
+        let tasks = Tasks::new(runtime.clone());
+        let stats = Arc::new(Stats::default());
+        let signals = Arc::new(Signals::default());
+        let now = clock::now();
+        let shown = settings.clone();
+        let settings = Arc::new(settings);
+        let store = Arc::new(Store::new(id, identity.life(), settings.clone(), signals.clone()));
+        let engine = Engine::new(settings, identity, store.clone(), now);
+        let uploads = Uploads::new(bound.family, stats.clone(), inbox.clone());
+        let net = Net {
+            udp: udp.clone(),
+            uploads,
+            tasks: tasks.clone(),
+            inbox: inbox.clone(),
+            stats: stats.clone(),
+            pending: Vec::new(),
+        };
+        let core = Core { engine, net, later: choice.later.clone(), port: bound.local.port() };
+
+        tasks.spawn(Inbound::new(tasks.clone(), store.clone(), stats.clone(), inbox.clone()).accept(listener));
+        if matches!(choice.later, Later::Name(_)) {
+            tasks.spawn(driver::look_up_advertised(choice.later, udp.clone(), inbox));
+        }
+        let shared = Shared::new(member, shown, store, signals, stats, core, bound.local, pool);
+        shared.log(Level::Info, || format!("open: listening at {}, advertised as {}", bound.local, choice.address));
+        runtime.spawn(driver::run(Driver { shared: shared.clone(), udp, tasks, inbox: incoming }));
+        Ok(Node { handles: Arc::new(Handles { shared }) })
     }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handles.shared
+    }
+
+    fn open_shared(&self) -> Result<&Arc<Shared>> {
+        let shared = self.shared();
+        shared.check()?;
+        Ok(shared)
+    }
+
+    // ---- this node's own entries ----
+
+    /// Sets an own entry and gives its sequence number. Waits for nobody; the caller's next `get` sees it.
+    ///
+    /// `key` is 1 to 255 bytes; `type_url` says what `value` is (see [`Value`]), empty for bytes.
+    ///
+    /// # Errors
+    /// `InvalidKey`, `ReservedKey`, `ValueTooLarge`, `Limit`, `InvalidArgument`, `Left`, `Banned`, `IdTaken`.
     pub fn set(&self, key: &str, type_url: &str, value: &[u8], options: SetOptions) -> Result<u64> {
-        unimplemented!()
+        self.open_shared()?.store.set(clock::now(), key, type_url, value, options.ttl, options.if_changed)
     }
+
+    /// [`Node::set`] with a Rust value: text, `bool`, `i64`, `f64`, bytes, or a [`Value`].
+    pub fn set_value(&self, key: &str, value: impl Into<Value>) -> Result<u64> {
+        self.set_value_with(key, value, SetOptions::default())
+    }
+
+    /// [`Node::set_value`] with options.
+    pub fn set_value_with(&self, key: &str, value: impl Into<Value>, options: SetOptions) -> Result<u64> {
+        let value = value.into();
+        let (type_url, bytes) = value.encode();
+        self.set(key, type_url, &bytes, options)
+    }
+
+    /// Deletes an own entry; gives the deletion's sequence number.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of [`Node::set`].
     pub fn delete(&self, key: &str) -> Result<u64> {
-        unimplemented!()
+        self.open_shared()?.store.delete(clock::now(), key)
     }
-    /// `member` None: all.
+
+    // ---- reading ----
+
+    /// The entries under `key`, or with `prefix` under all keys that begin so; of one member, or of all. With
+    /// `departed` also those of members that are dead, left or banned, while their state is kept. Ordered by member id,
+    /// then key. An unknown member or key gives none.
     pub fn get(&self, member: Option<&str>, key: &str, prefix: bool, departed: bool) -> Result<Vec<EntryView>> {
-        unimplemented!()
+        let store = &self.open_shared()?.store;
+        let now = clock::now();
+        Ok(if prefix { store.get_prefix(now, member, key, departed) } else { store.get(now, member, key, departed) })
     }
+
+    /// The entries of all present members under `key`.
+    pub fn entries(&self, key: &str) -> Result<Vec<EntryView>> {
+        self.get(None, key, false, false)
+    }
+
+    /// The entry of one present member under `key`.
+    pub fn entry(&self, member: &str, key: &str) -> Result<Option<EntryView>> {
+        Ok(self.get(Some(member), key, false, false)?.pop())
+    }
+
+    /// The value of one present member under `key`.
+    pub fn value(&self, member: &str, key: &str) -> Result<Option<Value>> {
+        Ok(self.entry(member, key)?.as_ref().and_then(Value::of))
+    }
+
+    /// This node's own entry under `key`.
     pub fn get_own(&self, key: &str) -> Result<Option<EntryView>> {
-        unimplemented!()
+        Ok(self.open_shared()?.store.get_own(clock::now(), key))
     }
+
+    // ---- the cluster ----
+
+    /// The members, ordered by id, this node included; with `departed` also those that are dead, left or banned.
     pub fn members(&self, departed: bool) -> Result<Vec<MemberView>> {
-        unimplemented!()
+        Ok(self.open_shared()?.store.members.list(departed))
     }
+
+    /// This node's own record.
     pub fn me(&self) -> Result<MemberView> {
-        unimplemented!()
+        let shared = self.open_shared()?;
+        let members = &shared.store.members;
+        let own = members.by_id(&shared.member).filter(|m| m.is_self);
+        // A later life of the same id, another process's, may stand before this one's.
+        own.or_else(|| members.list(true).into_iter().find(|m| m.is_self)).ok_or_else(|| Status::Failed.into())
     }
-    /// Works on a closed node too.
+
+    /// This node's member id.
+    pub fn id(&self) -> &str {
+        &self.shared().member
+    }
+
+    /// The address that others are told to reach this node at: also what they may have as a seed.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.me()?.address)
+    }
+
+    /// The state of the node; works on a closed one too, and in a child of `fork` it is `Failed`.
     pub fn state(&self) -> NodeState {
-        unimplemented!()
+        match self.shared().check_process() {
+            Ok(()) => self.shared().store.state(),
+            Err(_) => NodeState::Failed,
+        }
     }
-    pub fn now(&self) -> crate::time::Time {
-        unimplemented!()
+
+    /// The time on the clock that entries and members carry.
+    pub fn now(&self) -> Time {
+        clock::now()
     }
+
+    // ---- settings ----
+
+    /// Changes a setting of the open node.
+    ///
+    /// # Errors
+    /// `NotLive`, `UnknownSetting`, `BadSetting`; the setting is then as before.
     pub fn reconfigure(&self, name: &str, value: &str) -> Result<()> {
-        unimplemented!()
+        let shared = self.open_shared()?;
+        // Held until the engine has them: of two changes at once both count.
+        let mut settings = shared.settings.lock();
+        let mut changed = settings.clone();
+        config::apply_live(&mut changed, name, value)?;
+        let in_force = Arc::new(changed.clone());
+        shared.with_engine(|engine, now| engine.reconfigure(now, in_force))?;
+        *settings = changed;
+        Ok(())
     }
+
+    /// The value in force of a setting: for `id`, `bind` and `advertise` what was chosen where nothing was given.
+    ///
+    /// # Errors
+    /// `UnknownSetting`.
     pub fn setting(&self, name: &str) -> Result<String> {
-        unimplemented!()
+        let shared = self.open_shared()?;
+        match name {
+            "id" => Ok(shared.member.clone()),
+            "bind" => Ok(shared.local.to_string()),
+            "advertise" => Ok(self.address()?.to_string()),
+            _ => config::value_of(&shared.settings.lock(), name),
+        }
     }
-    pub fn leave_nowait(&self) -> Result<()> {
-        unimplemented!()
-    }
-    /// timeout None: for ever.
-    pub fn leave(&self, timeout: Option<Duration>) -> Result<()> {
-        unimplemented!()
-    }
+
+    // ---- waiting ----
+
+    /// Waits until `alive` members are present, this node included. `timeout` `None`: for ever.
+    ///
+    /// # Errors
+    /// `Timeout`; `Closed` when the node is closed meanwhile.
     pub fn wait_for_members(&self, alive: usize, timeout: Option<Duration>) -> Result<()> {
-        unimplemented!()
+        self.wait(timeout, || self.look_for_members(alive))
     }
+
+    /// [`Node::wait_for_members`] as a future.
+    pub async fn wait_for_members_async(&self, alive: usize) -> Result<()> {
+        self.shared().check_process()?;
+        self.shared().signals.wait_async(|| self.look_for_members(alive)).await
+    }
+
+    fn look_for_members(&self, alive: usize) -> Option<Result<()>> {
+        match self.open_shared() {
+            Ok(shared) => (shared.store.members.present() >= alive).then_some(Ok(())),
+            Err(e) => Some(Err(e)),
+        }
+    }
+
+    /// Waits until this node has once been equal to a peer; at once if it has no seeds. `timeout` `None`: for ever.
+    ///
+    /// # Errors
+    /// `Timeout`; `Closed` when the node is closed meanwhile.
     pub fn wait_synced(&self, timeout: Option<Duration>) -> Result<()> {
-        unimplemented!()
+        self.wait(timeout, || self.look_synced())
     }
+
+    /// [`Node::wait_synced`] as a future.
+    pub async fn wait_synced_async(&self) -> Result<()> {
+        self.shared().check_process()?;
+        self.shared().signals.wait_async(|| self.look_synced()).await
+    }
+
+    fn look_synced(&self) -> Option<Result<()>> {
+        match self.open_shared() {
+            Ok(shared) => shared.store.is_synced().then_some(Ok(())),
+            Err(e) => Some(Err(e)),
+        }
+    }
+
+    fn wait(&self, timeout: Option<Duration>, look: impl FnMut() -> Option<Result<()>>) -> Result<()> {
+        let shared = self.open_shared()?;
+        shared.signals.wait(timeout, look).unwrap_or_else(|| Err(Status::Timeout.into()))
+    }
+
+    // ---- ending ----
+
+    /// Starts leaving the cluster: the notice is sent before this returns. A state event tells the end.
+    pub fn leave_nowait(&self) -> Result<()> {
+        self.open_shared()?.with_engine(|engine, now| engine.leave(now))
+    }
+
+    /// Leaves the cluster and waits until enough members have acknowledged it. `timeout` `None`: for ever, which is as
+    /// long as the setting `leave_timeout` says.
+    ///
+    /// # Errors
+    /// `Timeout`: the notice was sent, but not acknowledged by enough members in time.
+    pub fn leave(&self, timeout: Option<Duration>) -> Result<()> {
+        self.leave_nowait()?;
+        self.wait(timeout, || self.look_left())
+    }
+
+    /// [`Node::leave`] as a future; ends within the setting `leave_timeout`.
+    pub async fn leave_async(&self) -> Result<()> {
+        self.leave_nowait()?;
+        self.shared().signals.wait_async(|| self.look_left()).await
+    }
+
+    fn look_left(&self) -> Option<Result<()>> {
+        let shared = match self.open_shared() {
+            Ok(shared) => shared,
+            Err(e) => return Some(Err(e)),
+        };
+        match (shared.store.leave_result(), shared.store.state()) {
+            (Some(true), _) => Some(Ok(())),
+            (Some(false), _) => Some(Err(Error::new(
+                Status::Timeout,
+                "the node has left, but too few members have acknowledged it within leave_timeout",
+            ))),
+            // Not in the cluster any more for another reason: leaving never starts.
+            (None, NodeState::Failed) => Some(Err(Status::Failed.into())),
+            (None, _) => None,
+        }
+    }
+
+    /// Ends the node: waits until its task, its sockets and its callbacks have ended. Without [`Node::leave`] it is a
+    /// crash to the others. A closed node may be closed again.
+    ///
+    /// # Errors
+    /// `WouldDeadlock` inside one of the node's callbacks: use [`Node::close_nowait`] there.
+    pub fn close(&self) -> Result<()> {
+        self.shared().check_process()?;
+        if self.shared().dispatcher.is_here() {
+            return Err(Status::WouldDeadlock.into());
+        }
+        self.shared().close();
+        Ok(())
+    }
+
+    /// [`Node::close`] as a future. The node ends also if the future is dropped.
+    pub async fn close_async(&self) -> Result<()> {
+        self.close_nowait()?;
+        let shared = self.shared();
+        shared.signals.wait_async(|| shared.has_ended().then_some(())).await;
+        Ok(())
+    }
+
+    /// Ends the node without waiting; works inside callbacks too.
+    pub fn close_nowait(&self) -> Result<()> {
+        self.shared().check_process()?;
+        self.shared().begin_close();
+        Ok(())
+    }
+
+    // ---- seeing what is going on ----
+
+    /// A page of text for people: state, seeds, members, settings, what was dropped and why.
     pub fn describe(&self) -> Result<String> {
-        unimplemented!()
+        report::describe(self.open_shared()?)
     }
+
+    /// The whole state at once, as [`Format::Protobuf`] or [`Format::Json`].
     pub fn snapshot(&self, format: Format) -> Result<Vec<u8>> {
-        unimplemented!()
+        let shared = self.open_shared()?;
+        match format {
+            Format::Protobuf => Ok(report::snapshot_protobuf(shared)),
+            Format::Json => Ok(report::snapshot_json(shared)),
+            Format::Prometheus => Err(Error::new(Status::InvalidArgument, "a snapshot is protobuf or JSON")),
+        }
     }
+
+    /// The committed offsets as JSON: what this node has proof of that each member holds of each other's entries.
     pub fn offsets(&self) -> Result<String> {
-        unimplemented!()
+        self.open_shared()?.with_engine(|engine, _| engine.offsets_json())
     }
+
+    /// Counters and gauges, as [`Format::Json`] or [`Format::Prometheus`].
     pub fn metrics(&self, format: Format) -> Result<String> {
-        unimplemented!()
+        let shared = self.open_shared()?;
+        match format {
+            Format::Json => report::metrics_json(shared),
+            Format::Prometheus => report::metrics_prometheus(shared),
+            Format::Protobuf => Err(Error::new(Status::InvalidArgument, "metrics are JSON or Prometheus text")),
+        }
     }
-    /// `sub`: what events carry as their subscription and unsubscribe names it by.
+
+    // ---- subscriptions ----
+
+    /// Subscribes a queue. `sub` is what events carry as their subscription and [`Node::unsubscribe`] names it by.
+    ///
+    /// # Errors
+    /// `Closed`: the node or the queue was closed.
     pub fn subscribe_queue(&self, filter: Filter, queue: &Arc<Queue>, sub: u64, tag: u64) -> Result<()> {
-        unimplemented!()
+        self.open_shared()?.store.subscribe(clock::now(), filter, queue, sub, tag).map_err(|e| {
+            let what = match e {
+                SubscribeError::HubClosed => "the node was closed",
+                SubscribeError::QueueClosed => "the queue was closed",
+            };
+            Error::new(Status::Closed, what)
+        })
     }
+
+    /// Subscribes a callback, called one event at a time on a thread of the node's. A callback may call anything but
+    /// what waits for it: for those calls there is a `_nowait` form. One that panics is told of in the log and stays
+    /// subscribed.
+    ///
     /// On failure the callback is handed back and was not called.
     pub fn subscribe_callback(
         &self,
         filter: Filter,
         sub: u64,
         callback: Callback,
-    ) -> std::result::Result<(), (crate::error::Error, Callback)> {
-        unimplemented!()
+    ) -> std::result::Result<(), (Error, Callback)> {
+        match self.open_shared() {
+            Ok(shared) => shared.dispatcher.subscribe(filter, sub, callback),
+            Err(e) => Err((e, callback)),
+        }
     }
-    /// Waits until no callback of it runs and it was dropped; WouldDeadlock on the dispatcher thread.
+
+    /// [`Node::subscribe_callback`] for Rust hosts.
+    pub fn on_change(&self, filter: Filter, callback: impl FnMut(&Event) + Send + 'static) -> Result<Subscription> {
+        let sub = next_sub();
+        self.subscribe_callback(filter, sub, Box::new(callback)).map_err(|(e, _)| e)?;
+        Ok(Subscription(sub))
+    }
+
+    /// Ends a subscription of [`Node::on_change`], as [`Node::unsubscribe`] does.
+    pub fn end(&self, subscription: Subscription) -> Result<()> {
+        self.unsubscribe(subscription.0)
+    }
+
+    /// Ends a subscription of [`Node::on_change`], as [`Node::unsubscribe_nowait`] does.
+    pub fn end_nowait(&self, subscription: Subscription) -> Result<()> {
+        self.unsubscribe_nowait(subscription.0)
+    }
+
+    /// Changes as an iterator, or with [`Changes::next_async`] as they come.
+    pub fn changes(&self, filter: Filter) -> Result<Changes> {
+        let queue = Queue::new(0);
+        let sub = next_sub();
+        // First, so that what is offered at once raises its signal.
+        let changes = Changes::new(self.clone(), queue.clone(), sub);
+        self.subscribe_queue(filter, &queue, sub, 0)?;
+        Ok(changes)
+    }
+
+    pub(super) fn forget_subscription(&self, sub: u64, queue: &Queue) {
+        if self.shared().is_own_process() {
+            self.shared().store.hub.unsubscribe(sub);
+            queue.close();
+        }
+    }
+
+    /// Ends a subscription. Waits until no callback of it runs any more and it was dropped.
+    ///
+    /// # Errors
+    /// `NotFound`; `WouldDeadlock` inside a callback, if the subscription is one with a callback: use
+    /// [`Node::unsubscribe_nowait`] there.
     pub fn unsubscribe(&self, sub: u64) -> Result<()> {
-        unimplemented!()
+        self.shared().check_process()?;
+        let shared = self.shared();
+        if shared.dispatcher.is_here() && shared.dispatcher.has(sub) {
+            return Err(Status::WouldDeadlock.into());
+        }
+        found(shared.dispatcher.unsubscribe(sub) || shared.store.hub.unsubscribe(sub))
     }
+
+    /// Ends a subscription without waiting: a callback that runs now runs to its end and is dropped then.
+    ///
+    /// # Errors
+    /// `NotFound`.
     pub fn unsubscribe_nowait(&self, sub: u64) -> Result<()> {
-        unimplemented!()
+        self.shared().check_process()?;
+        let shared = self.shared();
+        found(shared.dispatcher.unsubscribe_nowait(sub) || shared.store.hub.unsubscribe(sub))
     }
-    /// Waits for the node's task, dispatcher and sockets to end; WouldDeadlock on the dispatcher thread.
-    pub fn close(&self) -> Result<()> {
-        unimplemented!()
-    }
-    pub fn close_nowait(&self) -> Result<()> {
-        unimplemented!()
-    }
-    fn _uses(_: Entry) {}
+}
+
+fn found(found: bool) -> Result<()> {
+    if found { Ok(()) } else { Err(Error::new(Status::NotFound, "there is no such subscription")) }
 }

@@ -10,6 +10,7 @@ pub mod hub;
 mod interner;
 pub mod members;
 pub mod own;
+pub mod pack;
 pub mod queue;
 mod shards;
 mod snapshot;

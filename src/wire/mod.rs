@@ -5,3 +5,4 @@ pub mod frame;
 pub mod packet;
 pub mod proto;
 pub mod segment;
+pub mod value;

@@ -1,0 +1,312 @@
+//! The engine under the simulator. A failing run prints its seed; `SIM_SEED=n cargo test --test simulation` repeats it.
+
+mod sim;
+
+use std::time::Duration;
+
+use rand::Rng;
+use sim::{Network, World, check};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The seeds to run: those of the test, or the one that the environment names.
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("SIM_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
+        Err(_) => (0..count).collect(),
+    }
+}
+
+/// Fails with the seed and the one command that repeats the run.
+fn must<T>(seed: u64, result: Result<T, String>) -> T {
+    result.unwrap_or_else(|e| panic!("seed {seed}: {e}\nrepeat with: SIM_SEED={seed} cargo test --release --test simulation"))
+}
+
+fn converge(world: &mut World, seed: u64, limit: Duration) {
+    let done = world.run_until(limit, 100 * MS, World::converged);
+    let why = check::difference(world).unwrap_or_default();
+    must(seed, if done { Ok(()) } else { Err(format!("not converged within {limit:?}: {why}")) });
+}
+
+fn cluster(world: &mut World, n: usize) {
+    for i in 0..n {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+        world.start(&format!("m{i}"), &seeds, |_| ());
+    }
+}
+
+#[test]
+fn two_members_see_each_others_values() {
+    let mut world = World::new(1, Network::default());
+    cluster(&mut world, 2);
+    world.set(0, "colour", b"red", None);
+    world.set(1, "colour", b"blue", None);
+    converge(&mut world, 1, 10 * SECOND);
+    let seen = world.nodes[1].store.get(world.now, None, "colour", false);
+    assert_eq!(seen.iter().map(|v| v.entry.value()).collect::<Vec<_>>(), [&b"red"[..], b"blue"]);
+    must(1, check::order(&mut world));
+    assert!(world.nodes.iter().all(|n| n.store.is_synced()));
+}
+
+#[test]
+fn an_equal_seed_gives_an_equal_run() {
+    let run = |seed| {
+        let mut world = World::new(seed, Network { loss: 0.1, duplicate: 0.05, ..Network::default() });
+        cluster(&mut world, 10);
+        for i in 0..50 {
+            let node = world.rng.random_range(0..10);
+            world.set(node, &format!("k{}", i % 7), &[i], None);
+            world.run(37 * MS);
+        }
+        (world.trace, world.traffic.datagram_bytes)
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn a_hundred_members_find_each_other_and_spread_a_value() {
+    let mut world = World::new(3, Network::default());
+    cluster(&mut world, 100);
+    converge(&mut world, 3, 30 * SECOND);
+    world.run(10 * SECOND);
+    world.set(42, "k", &[7; 1024], None);
+    converge(&mut world, 3, 10 * SECOND);
+    must(3, check::order(&mut world));
+    must(3, check::packets(&world, 1400));
+}
+
+#[test]
+fn a_quiet_cluster_sends_no_state() {
+    let mut world = World::new(4, Network::default());
+    cluster(&mut world, 20);
+    for n in 0..20 {
+        world.set(n, "k", &[n as u8; 100], None);
+    }
+    converge(&mut world, 4, 30 * SECOND);
+    world.run(5 * SECOND);
+    let segments = world.sum("segments_sent");
+    let bytes = world.traffic.datagram_bytes;
+    world.run(10 * SECOND);
+    assert_eq!(world.sum("segments_sent"), segments);
+    let idle = (world.traffic.datagram_bytes - bytes) / 20 / 10;
+    println!("idle: {idle} B/s a member");
+    assert!(idle < 300, "{idle} B/s a member while nothing happens");
+}
+
+#[test]
+fn a_change_in_a_large_state_costs_little() {
+    let mut world = World::new(5, Network::default());
+    cluster(&mut world, 10);
+    for i in 0..10_000 {
+        world.set(0, &format!("key-{i}"), &[1; 64], None);
+    }
+    converge(&mut world, 5, 60 * SECOND);
+    world.run(5 * SECOND);
+    let before = world.traffic.datagram_bytes + world.traffic.message_bytes;
+    world.set(0, "key-5000", &[2; 64], None);
+    converge(&mut world, 5, 10 * SECOND);
+    let each = (world.traffic.datagram_bytes + world.traffic.message_bytes - before) / 10;
+    println!("one change among 10,000 entries: {each} B a member");
+    assert!(each < 2000, "{each} B a member");
+}
+
+#[test]
+fn values_of_every_size_arrive() {
+    let mut world = World::new(6, Network { loss: 0.05, ..Network::default() });
+    cluster(&mut world, 3);
+    for (i, size) in [0, 1, 1200, 1400, 5_000, 60_000, 1 << 20, 5 << 20].into_iter().enumerate() {
+        world.set(i % 3, &format!("size-{size}"), &vec![i as u8; size], None);
+    }
+    converge(&mut world, 6, 60 * SECOND);
+    must(6, check::order(&mut world));
+    must(6, check::packets(&world, 1400));
+}
+
+#[test]
+fn a_lost_acknowledgement_commits_nothing() {
+    let mut world = World::new(7, Network::default());
+    cluster(&mut world, 2);
+    converge(&mut world, 7, 10 * SECOND);
+    world.run(5 * SECOND);
+    // What 0 sends arrives; no answer of 1 does.
+    world.cut.insert((1, 0));
+    let seq = world.set(0, "k", b"v", None);
+    world.run(5 * SECOND);
+    let offsets: serde_json::Value = world.nodes[0].engine.offsets_json().parse().unwrap();
+    assert!(offsets["m1"]["m0"].as_u64().unwrap_or(0) < seq, "{offsets}");
+    world.heal();
+    converge(&mut world, 7, 10 * SECOND);
+    world.run(3 * SECOND);
+    let offsets: serde_json::Value = world.nodes[0].engine.offsets_json().parse().unwrap();
+    assert_eq!(offsets["m1"]["m0"], seq);
+    must(7, check::offsets(&world));
+}
+
+#[test]
+fn the_dead_stay_dead_and_a_leaver_is_seen_as_left() {
+    let mut world = World::new(8, Network::default());
+    cluster(&mut world, 8);
+    converge(&mut world, 8, 20 * SECOND);
+    world.leave(3);
+    let left = |world: &World| {
+        world.members().iter().all(|n| {
+            world.nodes[*n].store.members.by_id("m3").is_some_and(|m| m.status.word() == "left")
+        })
+    };
+    assert!(world.run_until(10 * SECOND, 100 * MS, left));
+    assert_eq!(world.nodes[3].store.leave_result(), Some(true));
+    world.kill(3);
+    world.run(700 * SECOND);
+    assert!(world.members().iter().all(|n| world.nodes[*n].store.members.by_id("m3").is_none()));
+    must(8, check::order(&mut world));
+}
+
+#[test]
+fn a_restart_under_the_same_id_replaces_the_former_life_even_with_the_clock_set_back() {
+    let mut world = World::new(9, Network::default());
+    cluster(&mut world, 5);
+    world.run(5 * SECOND);
+    let first = world.start("again", &[0], |_| ());
+    world.set(first, "k", b"first life", None);
+    converge(&mut world, 9, 20 * SECOND);
+    let generation = world.nodes[0].store.members.by_id("again").unwrap().life.generation;
+    world.kill(first);
+    // The simulated wall clock stands still in generations of one millisecond: this life begins as an equal one.
+    world.now = cluster_gossip::time::Time::from_micros(world.now.as_micros());
+    let second = world.start("again", &[1], |_| ());
+    world.set(second, "k", b"second life", None);
+    converge(&mut world, 9, 20 * SECOND);
+    assert!(world.nodes[0].store.members.by_id("again").unwrap().life.generation > generation);
+    must(9, check::order(&mut world));
+}
+
+#[test]
+fn deleted_and_expired_entries_never_come_back() {
+    for seed in seeds(8) {
+        let mut world = World::new(seed, Network { loss: 0.1, duplicate: 0.1, jitter: 20 * MS, ..Network::default() });
+        for i in 0..8 {
+            let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+            // Tombstones are collected within a second or two, so that members fall behind the floor and need resets.
+            world.start(&format!("m{i}"), &seeds, |s| s.tombstone_grace = 300 * MS);
+        }
+        converge(&mut world, seed, 60 * SECOND);
+        for round in 0..20 {
+            if round % 5 == 2 {
+                world.partition(&[0, 1, 2]);
+            }
+            if round % 5 == 4 {
+                world.heal();
+            }
+            for n in 0..8 {
+                for k in 0..6 {
+                    let key = format!("k{k}");
+                    match world.rng.random_range(0..4) {
+                        0 => _ = world.delete(n, &key),
+                        1 => _ = world.set(n, &key, &[round], Some(800 * MS)),
+                        _ => _ = world.set(n, &key, &[round], None),
+                    }
+                }
+            }
+            world.run(700 * MS);
+            must(seed, check::order(&mut world));
+        }
+        for n in 0..8 {
+            for k in 0..6 {
+                world.delete(n, &format!("k{k}"));
+            }
+        }
+        world.heal();
+        converge(&mut world, seed, 120 * SECOND);
+        must(seed, check::order(&mut world));
+        assert!(world.nodes.iter().all(|n| n.store.get_prefix(world.now, None, "", true).is_empty()), "seed {seed}");
+        assert!(world.sum("resets_received") > 0, "seed {seed}: nobody fell behind a floor");
+    }
+}
+
+/// Everything at once: sets, deletes, times to live, kills, restarts, leaves, newcomers, pauses, partitions, loss,
+/// duplication, reordering, flipped bits. At the end faults stop, and all must agree. Only the first member is spared, so
+/// that everyone has one seed that answers in the end.
+#[test]
+fn whatever_happens_all_agree_in_the_end() {
+    let mut faults = 0;
+    for seed in seeds(std::env::var("SIM_SEEDS").map_or(256, |s| s.parse().expect("SIM_SEEDS is a number"))) {
+        let mut world = World::new(
+            seed,
+            Network { loss: 0.1, duplicate: 0.05, corrupt: 0.01, jitter: 5 * MS, ..Network::default() },
+        );
+        for i in 0..20 {
+            let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0, i / 2] };
+            world.start(&format!("m{i}"), &seeds, |s| {
+                s.tombstone_grace = 5 * SECOND;
+                s.departed_grace = 20 * SECOND;
+            });
+        }
+        world.run(2 * SECOND);
+        for step in 0..400u32 {
+            let members = world.members();
+            let node = members[world.rng.random_range(0..members.len())];
+            match world.rng.random_range(0..100) {
+                0..60 => {
+                    let key = format!("k{}", world.rng.random_range(0..12));
+                    let size = if world.rng.random_bool(0.02) { 20_000 } else { world.rng.random_range(0..200) };
+                    let ttl = world.rng.random_bool(0.1).then(|| 1500 * MS);
+                    world.set(node, &key, &vec![step as u8; size], ttl);
+                }
+                60..75 => _ = world.delete(node, &format!("k{}", step % 12)),
+                75..80 => {
+                    let d = MS * world.rng.random_range(50..3000);
+                    world.pause(node, d);
+                    faults += 1;
+                }
+                80..84 if members.len() > 8 && node != 0 => {
+                    world.kill(node);
+                    faults += 1;
+                }
+                84..87 => {
+                    // A new life of one that was killed, at a new address.
+                    let dead: Vec<usize> = (0..world.nodes.len()).filter(|n| !world.nodes[*n].running).collect();
+                    if let Some(id) = dead.last().map(|n| world.nodes[*n].id.clone())
+                        && !members.iter().any(|n| world.nodes[*n].id == id)
+                    {
+                        let other = members[0];
+                        world.start(&id, &[node, other, 0], |s| {
+                            s.tombstone_grace = 5 * SECOND;
+                            s.departed_grace = 20 * SECOND;
+                        });
+                    }
+                }
+                87..89 if members.len() > 8 && node != 0 => world.leave(node),
+                89..91 => {
+                    let id = format!("late{step}");
+                    world.start(&id, &[node, 0], |s| {
+                        s.tombstone_grace = 5 * SECOND;
+                        s.departed_grace = 20 * SECOND;
+                    });
+                }
+                91..94 => {
+                    let side: Vec<usize> = members.iter().copied().filter(|_| world.rng.random_bool(0.4)).collect();
+                    world.partition(&side);
+                    faults += 1;
+                }
+                94..97 => {
+                    let to = members[world.rng.random_range(0..members.len())];
+                    world.cut.insert((node, to));
+                    faults += 1;
+                }
+                _ => world.heal(),
+            }
+            let pause = MS * world.rng.random_range(1..300);
+            world.run(pause);
+            must(seed, check::order(&mut world));
+        }
+        world.heal();
+        world.net = Network::default();
+        converge(&mut world, seed, 300 * SECOND);
+        must(seed, check::order(&mut world));
+        must(seed, check::offsets(&world));
+        must(seed, check::packets(&world, 1400));
+    }
+    println!("{faults} faults");
+}
