@@ -20,3 +20,13 @@ pub mod runtime;
 pub mod store;
 pub mod time;
 pub mod wire;
+
+pub use config::Config;
+pub use error::{Error, Result, Status};
+pub use runtime::changes::Changes;
+pub use runtime::node::{Format, Node, SetOptions, Subscription};
+pub use runtime::value::Value;
+pub use store::NodeState;
+pub use store::event::{EntryView, Event, kind};
+pub use store::hub::Filter;
+pub use store::members::{MemberStatus, MemberView};

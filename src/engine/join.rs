@@ -126,14 +126,15 @@ impl Engine {
                 seed.addresses = addresses;
                 self.try_seed(now, i);
             }
-            Ok(_) => seed.error = Some("the name has no address".to_owned()),
+            Ok(_) => {
+                seed.tries += 1;
+                seed.error = Some("the name has no address".to_owned());
+            }
             Err(error) => {
+                seed.tries += 1;
                 seed.error = Some(error.clone());
                 self.log(now, Level::Info, || format!("seed {name}: {error}"));
             }
-        }
-        if let Some(seed) = self.seeds.get_mut(i) {
-            seed.tries += 1;
         }
         self.maybe_alone(now);
     }

@@ -438,3 +438,7 @@ impl Log {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

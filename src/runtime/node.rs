@@ -14,7 +14,7 @@ use super::net::{INBOX, Net, Tasks, Udp};
 use super::progress::Signals;
 use super::shared::{Core, Shared};
 use super::stats::Stats;
-use super::stream::{Inbound, Uploads};
+use super::stream::{Inbound, Limits, Uploads};
 use super::value::Value;
 use super::{clock, fork, pool, report, socket};
 use crate::config::{self, Config};
@@ -143,7 +143,7 @@ impl Node {
         let settings = Arc::new(settings);
         let store = Arc::new(Store::new(id, identity.life(), settings.clone(), signals.clone()));
         let engine = Engine::new(settings, identity, store.clone(), now);
-        let uploads = Uploads::new(bound.family, stats.clone(), inbox.clone());
+        let uploads = Uploads::new(Limits::default(), bound.family, stats.clone(), inbox.clone());
         let net = Net {
             udp: udp.clone(),
             uploads,
@@ -154,7 +154,12 @@ impl Node {
         };
         let core = Core { engine, net, later: choice.later.clone(), port: bound.local.port() };
 
-        tasks.spawn(Inbound::new(tasks.clone(), store.clone(), stats.clone(), inbox.clone()).accept(listener));
+        let largest_value = {
+            let store = store.clone();
+            move || store.settings().max_value_size
+        };
+        let inbound = Inbound::new(tasks.clone(), Limits::default(), largest_value, stats.clone(), inbox.clone());
+        tasks.spawn(inbound.accept(listener));
         if matches!(choice.later, Later::Name(_)) {
             tasks.spawn(driver::look_up_advertised(choice.later, udp.clone(), inbox));
         }

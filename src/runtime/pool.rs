@@ -33,7 +33,10 @@ pub struct PoolRef {
 
 /// Takes a share in the runtime, which is made with `worker_threads` workers if there is none.
 pub fn acquire(worker_threads: usize) -> Result<PoolRef> {
-    let pool = POOL.get(Mutex::default);
+    share(POOL.get(Mutex::default), worker_threads)
+}
+
+fn share(pool: &'static Mutex<State>, worker_threads: usize) -> Result<PoolRef> {
     let mut state = pool.lock();
     let handle = match &state.runtime {
         Some(runtime) => runtime.handle().clone(),
@@ -126,10 +129,16 @@ impl Drop for Ending {
 mod tests {
     use super::*;
 
+    /// A pool of the test's own: the process's is shared with other tests.
+    fn pool() -> &'static Mutex<State> {
+        Box::leak(Box::default())
+    }
+
     #[test]
     fn shares_are_of_one_runtime_that_can_be_ended_from_within_and_made_again() {
-        let a = acquire(2).unwrap();
-        let b = acquire(7).unwrap();
+        let pool = pool();
+        let a = share(pool, 2).unwrap();
+        let b = share(pool, 7).unwrap();
         assert_eq!(a.handle().id(), b.handle().id());
         let name = a.handle().clone().block_on(async {
             tokio::spawn(async { std::thread::current().name().map(str::to_owned) }).await.unwrap()
@@ -145,7 +154,7 @@ mod tests {
             let _ = tx.send(());
         });
         let _ = rx.recv();
-        let c = acquire(1).unwrap();
+        let c = share(pool, 1).unwrap();
         assert_ne!(c.handle().id(), id);
         c.release_and_wait();
     }
@@ -153,6 +162,6 @@ mod tests {
     #[test]
     fn can_be_waited_for_inside_a_runtime_of_the_host() {
         let host = Builder::new_current_thread().build().unwrap();
-        host.block_on(async { acquire(1).unwrap().release_and_wait() });
+        host.block_on(async { share(pool(), 1).unwrap().release_and_wait() });
     }
 }

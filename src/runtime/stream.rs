@@ -21,31 +21,49 @@ use super::net::{Input, Tasks};
 use super::socket::{Family, is_out_of_descriptors, plain};
 use super::stats::Stats;
 use crate::engine::Path;
-use crate::store::Store;
 
 /// Uploads at a time, connecting included.
 const UPLOADS: usize = 4;
-/// Bytes, and messages, that wait to be sent; one message may wait however large it is.
-const QUEUED_BYTES: usize = 64 << 20;
+/// Messages that wait to be sent.
 const QUEUED_MESSAGES: usize = 4096;
-/// How long a connection is kept for the next message, and how many such at once.
-const KEEP: Duration = Duration::from_secs(5);
+/// Connections kept for the next message.
 const KEPT: usize = 16;
-/// Connecting, and writing without the peer taking a byte, may take so long.
-const SEND_PROGRESS: Duration = Duration::from_secs(5);
-
 /// Connections from others at a time.
 const INBOUND: usize = 256;
 /// What a message may be larger than the largest value: keys, numbers, and the other entries it travels with.
 const FRAME_SLACK: usize = 1 << 20;
-/// Bytes of messages that are not finished or not handled yet, over all connections.
-const UNFINISHED: usize = 64 << 20;
-/// Within a message a byte must come at least so often.
-const RECEIVE_PROGRESS: Duration = Duration::from_secs(10);
-/// A connection without a message is closed after this time, well after its maker should have done so.
-const IDLE: Duration = Duration::from_secs(30);
 /// Memory is taken as bytes arrive, from this size on in doubling steps: a length alone costs nothing.
 const FIRST_STEP: usize = 16 << 10;
+
+/// The bounds that tests set lower.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes that wait to be sent; one message may wait however large it is.
+    queued: usize,
+    /// Bytes of incoming messages that are not finished or not handled yet, over all connections.
+    unfinished: usize,
+    /// Connecting, and writing without the peer taking a byte, may take so long.
+    send_progress: Duration,
+    /// How long a connection is kept for the next message.
+    keep: Duration,
+    /// Within an incoming message a byte must come at least so often.
+    receive_progress: Duration,
+    /// A connection without a message is closed after this time, well after its maker should have done so.
+    idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            queued: 64 << 20,
+            unfinished: 64 << 20,
+            send_progress: Duration::from_secs(5),
+            keep: Duration::from_secs(5),
+            receive_progress: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
 
 /// A connection, unregistered before it is closed.
 #[derive(Debug)]
@@ -62,8 +80,8 @@ impl Connection {
     }
 }
 
-fn no_progress() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("no progress for {} s", SEND_PROGRESS.as_secs()))
+fn no_progress(patience: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no progress for {patience:?}"))
 }
 
 /// What waits for one peer. Its task takes from here, and removes this when it ends.
@@ -111,6 +129,7 @@ impl Queues {
 pub struct Uploads {
     queues: Mutex<Queues>,
     permits: Semaphore,
+    limits: Limits,
     family: Family,
     stats: Arc<Stats>,
     inbox: mpsc::Sender<Input>,
@@ -125,8 +144,8 @@ enum Next {
 
 impl Uploads {
     /// Without connections yet; failures are told to `inbox`.
-    pub fn new(family: Family, stats: Arc<Stats>, inbox: mpsc::Sender<Input>) -> Arc<Uploads> {
-        Arc::new(Uploads { queues: Mutex::default(), permits: Semaphore::new(UPLOADS), family, stats, inbox })
+    pub fn new(limits: Limits, family: Family, stats: Arc<Stats>, inbox: mpsc::Sender<Input>) -> Arc<Uploads> {
+        Arc::new(Uploads { queues: Mutex::default(), permits: Semaphore::new(UPLOADS), limits, family, stats, inbox })
     }
 
     /// Queues a message, or says why it was dropped.
@@ -140,7 +159,9 @@ impl Uploads {
             return Err("larger than a message can be".into());
         }
         let mut queues = self.queues.lock();
-        if queues.messages > 0 && (queues.bytes + bytes.len() > QUEUED_BYTES || queues.messages >= QUEUED_MESSAGES) {
+        if queues.messages > 0
+            && (queues.bytes + bytes.len() > self.limits.queued || queues.messages >= QUEUED_MESSAGES)
+        {
             self.stats.tcp_send_dropped.one();
             return Err(format!("{} messages of {} bytes wait to be sent already", queues.messages, queues.bytes));
         }
@@ -166,7 +187,7 @@ impl Uploads {
             peer.idle_since = None;
             return Next::Send(bytes);
         }
-        let over = peer.idle_since.is_some_and(|since| since.elapsed() >= KEEP);
+        let over = peer.idle_since.is_some_and(|since| since.elapsed() >= self.limits.keep);
         if !connected || peer.evicted || over {
             queues.peers.remove(&to);
             return Next::End;
@@ -192,13 +213,13 @@ impl Uploads {
                     };
                     tokio::select! {
                         () = wake.notified() => {}
-                        () = sleep(KEEP) => {}
+                        () = sleep(self.limits.keep) => {}
                         () = gone => connection = None,
                     }
                 }
                 Next::Send(bytes) => {
                     let sent = match self.permits.acquire().await {
-                        Ok(_permit) => send(&mut connection, address, &bytes).await,
+                        Ok(_permit) => send(&mut connection, address, &bytes, self.limits.send_progress).await,
                         Err(_) => return,
                     };
                     let mut lost = Vec::new();
@@ -249,20 +270,20 @@ async fn is_closed(stream: &TcpStream) {
     }
 }
 
-async fn send(connection: &mut Option<Connection>, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+async fn send(connection: &mut Option<Connection>, to: SocketAddr, bytes: &[u8], patience: Duration) -> io::Result<()> {
     if let Some(kept) = connection {
-        if write(&mut kept.stream, bytes).await.is_ok() {
+        if write(&mut kept.stream, bytes, patience).await.is_ok() {
             return Ok(());
         }
         // The peer may have ended, and another have taken its place, while the connection was kept.
         *connection = None;
     }
-    let stream = timeout(SEND_PROGRESS, TcpStream::connect(to)).await.map_err(|_| no_progress())??;
+    let stream = timeout(patience, TcpStream::connect(to)).await.map_err(|_| no_progress(patience))??;
     let new = connection.insert(Connection::new(stream));
-    write(&mut new.stream, bytes).await
+    write(&mut new.stream, bytes, patience).await
 }
 
-async fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+async fn write(stream: &mut TcpStream, bytes: &[u8], patience: Duration) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?.to_le_bytes();
     let mut done = 0;
     while done < length.len() + bytes.len() {
@@ -272,11 +293,11 @@ async fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
                 None => stream.write(&bytes[done - length.len()..]).await,
             }
         };
-        match timeout(SEND_PROGRESS, step).await {
+        match timeout(patience, step).await {
             Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(Ok(n)) => done += n,
             Ok(Err(e)) => return Err(e),
-            Err(_) => return Err(no_progress()),
+            Err(_) => return Err(no_progress(patience)),
         }
     }
     Ok(())
@@ -310,7 +331,8 @@ impl Drop for Room {
 /// The receiving side.
 pub struct Inbound {
     tasks: Arc<Tasks>,
-    store: Arc<Store>,
+    limits: Limits,
+    largest_value: Box<dyn Fn() -> usize + Send + Sync>,
     stats: Arc<Stats>,
     inbox: mpsc::Sender<Input>,
     connections: Arc<Semaphore>,
@@ -318,10 +340,17 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Messages go to `inbox`; the largest one follows from the settings in `store`.
-    pub fn new(tasks: Arc<Tasks>, store: Arc<Store>, stats: Arc<Stats>, inbox: mpsc::Sender<Input>) -> Arc<Inbound> {
+    /// Messages go to `inbox`; `largest_value` is asked for each of them.
+    pub fn new(
+        tasks: Arc<Tasks>,
+        limits: Limits,
+        largest_value: impl Fn() -> usize + Send + Sync + 'static,
+        stats: Arc<Stats>,
+        inbox: mpsc::Sender<Input>,
+    ) -> Arc<Inbound> {
         let connections = Arc::new(Semaphore::new(INBOUND));
-        Arc::new(Inbound { tasks, store, stats, inbox, connections, unfinished: Arc::default() })
+        let largest_value = Box::new(largest_value);
+        Arc::new(Inbound { tasks, limits, largest_value, stats, inbox, connections, unfinished: Arc::default() })
     }
 
     /// Accepts until the task is ended. No error is the end: what fails now may go well later.
@@ -368,7 +397,7 @@ impl Inbound {
         let mut length = [0; 4];
         let mut got = 0;
         while got < length.len() {
-            let patience = if got == 0 { IDLE } else { RECEIVE_PROGRESS };
+            let patience = if got == 0 { self.limits.idle } else { self.limits.receive_progress };
             match timeout(patience, stream.read(&mut length[got..])).await {
                 Ok(Ok(0)) | Ok(Err(_)) | Err(_) if got == 0 => return Ok(None),
                 Ok(Ok(n)) if n > 0 => got += n,
@@ -376,7 +405,7 @@ impl Inbound {
             }
         }
         let length = u32::from_le_bytes(length) as usize;
-        let largest = self.store.settings().max_value_size.saturating_add(FRAME_SLACK);
+        let largest = (self.largest_value)().saturating_add(FRAME_SLACK);
         if length == 0 || length > largest {
             return Err(Refused::Bad);
         }
@@ -386,13 +415,13 @@ impl Inbound {
         while bytes.len() < length {
             if bytes.len() == bytes.capacity() {
                 let size = (bytes.len() * 2).max(FIRST_STEP).min(length);
-                if !room.grow(size - bytes.len(), UNFINISHED.max(largest)) {
+                if !room.grow(size - bytes.len(), self.limits.unfinished.max(largest)) {
                     return Err(Refused::Full);
                 }
                 bytes.reserve_exact(size - bytes.len());
             }
             let rest = (length - bytes.len()) as u64;
-            match timeout(RECEIVE_PROGRESS, (&mut *stream).take(rest).read_buf(&mut bytes)).await {
+            match timeout(self.limits.receive_progress, (&mut *stream).take(rest).read_buf(&mut bytes)).await {
                 Ok(Ok(n)) if n > 0 => {}
                 _ => return Err(Refused::Bad),
             }

@@ -1,0 +1,218 @@
+//! Merging, as a property: whatever segments of an owner arrive, in whatever order and however often, the receiver never
+//! goes back, and has the owner's state once it has been told all of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::settings::Settings;
+use crate::store::Waker;
+use crate::store::entry::{Life, MemberId};
+
+struct NoWaker;
+
+impl Waker for NoWaker {
+    fn wake_engine(&self) {}
+    fn progress(&self) {}
+}
+
+const LIMITS: Limits = Limits { keys: 1000, bytes: 1 << 20, value: 1 << 16 };
+const OWNER: u64 = 77;
+
+fn at(ms: u64) -> Time {
+    Time::from_micros((1 << 40) + ms * 1000)
+}
+
+fn life() -> LifeRef {
+    LifeRef::new(Life { id: MemberId::new("owner").unwrap(), generation: 1, nonce: OWNER })
+}
+
+fn store() -> Store {
+    Store::new(0, life(), Arc::new(Settings::default()), Arc::new(NoWaker))
+}
+
+/// The owner's side: a store of its own, and its log.
+struct Owner {
+    store: Store,
+    log: Log,
+}
+
+impl Owner {
+    fn new() -> Owner {
+        Owner { store: store(), log: Log::default() }
+    }
+
+    fn step(&mut self, op: &Op, now: Time) {
+        let key = format!("k{}", op.key);
+        if op.delete {
+            let _ = self.store.delete(now, &key); // there may be none: nothing happens then
+        } else {
+            self.store.set(now, &key, "", &[op.value], None, false).unwrap();
+        }
+        let to = self.store.drain_own(usize::MAX, |entry| self.log.put_own(entry));
+        self.log.own_complete(to);
+        if op.collect {
+            self.log.collect(now, usize::MAX, &self.store);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Op {
+    key: u8,
+    value: u8,
+    delete: bool,
+    collect: bool,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    (0u8..5, any::<u8>(), prop::bool::weighted(0.35), prop::bool::weighted(0.1))
+        .prop_map(|(key, value, delete, collect)| Op { key, value, delete, collect })
+}
+
+/// The receiver's side.
+struct Receiver {
+    store: Store,
+    log: Log,
+}
+
+impl Receiver {
+    fn apply(&mut self, body: &[u8], now: Time) -> Applied {
+        self.log.apply(&Segment::decode(body).unwrap(), &life(), &self.store, &LIMITS, now)
+    }
+
+    fn state(&self, now: Time) -> BTreeMap<String, (u64, Vec<u8>)> {
+        let mut state = BTreeMap::new();
+        for key in (0..5).map(|k| format!("k{k}")) {
+            if let Some(e) = self.store.entry(&key, OWNER).filter(|e| e.is_visible(now)) {
+                state.insert(key, (e.seq(), e.value().to_vec()));
+            }
+        }
+        state
+    }
+}
+
+/// Everything that `from` has and `to` lacks, as it would be sent: segments of at most `room` bytes.
+fn segments(from: &Log, to: &Log, room: usize, now: Time) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut after = 0;
+    while let Some((body, end)) = from.segment_for(OWNER, to.held(), to.reset_pos(), after, room, now) {
+        out.push(body);
+        after = end;
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_and_repetition_of_segments_do_not_matter(
+        ops in vec(op(), 1..60),
+        picks in vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 60usize..400), 0..40),
+        order in any::<u64>(),
+    ) {
+        let mut owner = Owner::new();
+        let mut sent: Vec<Vec<u8>> = Vec::new();
+        let mut receiver = Receiver { store: store(), log: Log::default() };
+        let mut rng = order;
+        for (i, op) in ops.iter().enumerate() {
+            let now = at(i as u64);
+            owner.step(op, now);
+            // Some segments are made now, for one who holds anything at all, and arrive at any time later.
+            for (a, b, room) in &picks {
+                if a.index(ops.len()) == i {
+                    let theirs = Held { watermark: b.index(i + 1) as u64, above: vec![] };
+                    sent.extend(owner.log.segment_for(OWNER, &theirs, None, 0, *room, now).map(|(body, _)| body));
+                }
+            }
+            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if !sent.is_empty() && rng >> 62 != 0 {
+                // Not taken out: it may come again.
+                let body = sent[(rng >> 33) as usize % sent.len()].clone();
+                let before = receiver.log.held().clone();
+                let floor = receiver.log.floor();
+                receiver.apply(&body, now);
+                prop_assert!(receiver.log.held().covers(&before), "what is held never shrinks");
+                prop_assert!(receiver.log.floor() >= floor);
+            }
+        }
+        let now = at(ops.len() as u64) + Duration::from_secs(1);
+        for round in 0.. {
+            prop_assert!(round < 50, "it must end: {:?}", receiver.log);
+            let bodies = segments(&owner.log, &receiver.log, 200, now);
+            if bodies.is_empty() {
+                break;
+            }
+            for body in bodies {
+                receiver.apply(&body, now);
+            }
+        }
+        // Late comers change nothing any more.
+        let want: BTreeMap<String, (u64, Vec<u8>)> = (0..5)
+            .map(|k| format!("k{k}"))
+            .filter_map(|key| owner.store.get_own(now, &key).map(|v| (key, (v.entry.seq(), v.entry.value().to_vec()))))
+            .collect();
+        prop_assert_eq!(&receiver.state(now), &want);
+        for body in &sent {
+            receiver.apply(body, now);
+            prop_assert_eq!(&receiver.state(now), &want, "an old segment brought something back");
+        }
+        prop_assert_eq!(receiver.log.held().watermark, owner.log.held().watermark);
+        prop_assert_eq!(receiver.log.size(), owner.log.size());
+    }
+}
+
+#[test]
+fn an_entry_over_the_limits_becomes_a_stub_that_blocks_nothing() {
+    let mut owner = Owner::new();
+    for (key, len) in [("a", 10), ("big", 2000), ("c", 10)] {
+        owner.store.set(at(0), key, "", &vec![1; len], None, false).unwrap();
+    }
+    let to = owner.store.drain_own(100, |entry| owner.log.put_own(entry));
+    owner.log.own_complete(to);
+    let mut receiver = Receiver { store: store(), log: Log::default() };
+    let limits = Limits { value: 1000, ..LIMITS };
+    let (body, _) = owner.log.segment_for(OWNER, &Held::default(), None, 0, 1 << 20, at(1)).unwrap();
+    let applied = receiver.log.apply(&Segment::decode(&body).unwrap(), &life(), &receiver.store, &limits, at(1));
+    assert_eq!(applied.refused.len(), 1);
+    assert!(applied.refused[0].1.contains("2000") && applied.refused[0].1.contains("1000"), "{:?}", applied.refused);
+    assert_eq!(receiver.log.held().watermark, 3);
+    assert!(receiver.store.entry("c", OWNER).is_some() && receiver.store.entry("big", OWNER).is_none());
+
+    // It passes on what it has, and claims nothing about what it has not.
+    let mut third = Receiver { store: store(), log: Log::default() };
+    for body in segments(&receiver.log, &third.log, 1 << 20, at(2)) {
+        third.apply(&body, at(2));
+    }
+    assert_eq!(third.log.held(), &Held { watermark: 1, above: vec![(2, 3)] });
+    for body in segments(&owner.log, &third.log, 1 << 20, at(3)) {
+        third.apply(&body, at(3));
+    }
+    assert_eq!(third.log.held().watermark, 3);
+    assert_eq!(third.store.entry("big", OWNER).unwrap().value().len(), 2000);
+
+    // A smaller value of the same key is taken in again.
+    owner.store.set(at(4), "big", "", &[2; 5], None, false).unwrap();
+    let to = owner.store.drain_own(100, |entry| owner.log.put_own(entry));
+    owner.log.own_complete(to);
+    for body in segments(&owner.log, &receiver.log, 1 << 20, at(5)) {
+        receiver.apply(&body, at(5));
+    }
+    assert_eq!(receiver.store.entry("big", OWNER).unwrap().value(), [2; 5]);
+}
+
+#[test]
+fn the_memory_of_stubs_is_bounded() {
+    let mut log = Log::default();
+    for seq in 1..=10_000 {
+        log.insert_stub(seq);
+    }
+    assert_eq!(log.stubs, MAX_STUBS);
+    assert_eq!(log.items.len(), MAX_STUBS);
+    assert_eq!(log.serve_after, 10_000 - MAX_STUBS as u64);
+}
