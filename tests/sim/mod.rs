@@ -121,6 +121,9 @@ pub struct World {
     order: u64,
     /// Hash over all that happened: equal for equal seeds.
     pub trace: u64,
+    /// Keep what is sent in `recorded`.
+    pub record: bool,
+    pub recorded: Vec<Vec<u8>>,
 }
 
 /// Far from the clock's origin, so that ages can reach back.
@@ -139,6 +142,8 @@ impl World {
             events: BinaryHeap::new(),
             order: 0,
             trace: 0,
+            record: false,
+            recorded: Vec::new(),
         }
     }
 
@@ -225,6 +230,9 @@ impl World {
             self.traffic.datagrams += 1;
             self.traffic.datagram_bytes += bytes.len() as u64;
             self.traffic.largest = self.traffic.largest.max(bytes.len());
+        }
+        if self.record {
+            self.recorded.push(bytes.clone());
         }
         let from = self.nodes[sender].address;
         let target = self.by_address.get(&to).copied().filter(|n| self.nodes[*n].running);
@@ -325,6 +333,13 @@ impl World {
         let deleted = self.nodes[node].store.delete(self.now, key).is_ok();
         self.after(node);
         deleted
+    }
+
+    /// A datagram arrives that no node has sent.
+    pub fn inject(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) {
+        let now = self.now;
+        self.nodes[node].engine.handle_datagram(now, from, bytes);
+        self.after(node);
     }
 
     /// The process ends without a word.
