@@ -32,7 +32,6 @@
 
 // The version of this header as 0xMMmmpp00.
 #define GOSSIP_VERSION_NUMBER 0x00010000
-
 // As a key's length: the key ends at its NUL.
 #define GOSSIP_NUL SIZE_MAX
 // Size of an errbuf that every message fits, its NUL included.
@@ -153,8 +152,8 @@ typedef struct gossip_sub {
 } gossip_sub;
 
 // Called for each event of a subscription, one call at a time, on the node's own dispatcher thread, with no lock held:
-// it may call any function. The waiting forms gossip_unsubscribe and gossip_close answer GOSSIP_ERR_WOULD_DEADLOCK in
-// there. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
+// it may call any function. What waits for the same node (gossip_unsubscribe, gossip_close, gossip_leave,
+// gossip_wait_*) answers GOSSIP_ERR_WOULD_DEADLOCK in there. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
 // longjmp.
 typedef void (*gossip_event_fn)(void *user, const struct gossip_event *event);
 
@@ -261,7 +260,7 @@ gossip_status gossip_config_free(gossip_config config);
 #define GOSSIP_STATE_LEFT 5
 // A member has banned the node.
 #define GOSSIP_STATE_BANNED 6
-// The node's task has died or its id was taken: the event's text says why. Close it.
+// The node's task has died, or a later process has taken over its id: the event's text says which. Close it.
 #define GOSSIP_STATE_FAILED 7
 // Format: the protobuf message cluster.gossip.GossipState, as Proto.Actor encodes it.
 #define GOSSIP_FORMAT_PROTOBUF 1
@@ -307,8 +306,8 @@ gossip_status gossip_self(gossip_node node, gossip_members **out);
 // Leaves the cluster: tells the others, and waits until enough of them have acknowledged or leave_timeout has passed,
 // at most timeout_ms (-1: no limit of its own, 0: does not wait). The node can still be read; close it afterwards.
 //
-// GOSSIP_OK: acknowledged. GOSSIP_ERR_TIMEOUT: said, but not acknowledged by enough in time. GOSSIP_ERR_WOULD_DEADLOCK
-// inside a callback of this node.
+// GOSSIP_OK: acknowledged. GOSSIP_ERR_TIMEOUT: said, but not acknowledged by enough in time. GOSSIP_ERR_FAILED.
+// GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node, unless timeout_ms is 0: nothing was done.
 gossip_status gossip_leave(gossip_node node, int32_t timeout_ms);
 
 // Leaves the cluster without waiting: an event GOSSIP_EVENT_NODE_STATE with GOSSIP_STATE_LEFT tells the end.
@@ -328,7 +327,8 @@ gossip_status gossip_close_nowait(gossip_node node);
 
 // Waits until this node knows `alive` living members, itself included; at most timeout_ms (-1: for ever, 0: looks once).
 //
-// GOSSIP_ERR_TIMEOUT, GOSSIP_ERR_CLOSED, GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node.
+// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile; GOSSIP_ERR_WOULD_DEADLOCK inside a callback of
+// this node, unless timeout_ms is 0.
 gossip_status gossip_wait_for_members(gossip_node node,
                                       size_t alive,
                                       int32_t timeout_ms);
@@ -336,7 +336,8 @@ gossip_status gossip_wait_for_members(gossip_node node,
 // Waits until this node has once been equal to a peer, or has no seeds: from then on its view can be trusted. At most
 // timeout_ms (-1: for ever, 0: looks once). The same is told by GOSSIP_EVENT_SYNCED.
 //
-// GOSSIP_ERR_TIMEOUT, GOSSIP_ERR_CLOSED, GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node.
+// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile; GOSSIP_ERR_WOULD_DEADLOCK inside a callback of
+// this node, unless timeout_ms is 0.
 gossip_status gossip_wait_synced(gossip_node node, int32_t timeout_ms);
 
 // A page of text for people: own id and addresses, seeds and what became of them, members, drops by cause. Its form
@@ -371,7 +372,7 @@ gossip_status gossip_metrics(gossip_node node, int32_t format, gossip_bytes **ou
 // it at once, the others soon; it never waits for the network.
 //
 // GOSSIP_ERR_INVALID_KEY, GOSSIP_ERR_RESERVED_KEY, GOSSIP_ERR_VALUE_TOO_LARGE, GOSSIP_ERR_LIMIT (the message has both
-// numbers), GOSSIP_ERR_LEFT, GOSSIP_ERR_ID_TAKEN, GOSSIP_ERR_FAILED; the entry is then as before.
+// numbers), GOSSIP_ERR_LEFT, GOSSIP_ERR_BANNED, GOSSIP_ERR_ID_TAKEN, GOSSIP_ERR_FAILED; the entry is then as before.
 gossip_status gossip_set(gossip_node node,
                          const char *key,
                          size_t key_len,
@@ -663,8 +664,8 @@ gossip_status gossip_unsubscribe_nowait(gossip_sub sub);
 
 /* ---- queues: events are kept until a thread of yours takes them ---- */
 
-// Makes a queue for gossip_subscribe_queue. `lines` is how many warnings and log lines it keeps for each subscription,
-// 0 for 1024; the oldest give way. It outlives its nodes; free it with gossip_queue_free.
+// Makes a queue for gossip_subscribe_queue. `lines` is how many warnings, log lines and refusals it keeps for each
+// subscription, up to 1048576, 0 for 1024; the oldest give way. It outlives its nodes; free it with gossip_queue_free.
 gossip_status gossip_queue_new(size_t lines, gossip_queue *out);
 
 // A file descriptor that is readable while the queue has events or a gossip_queue_wake is pending: for poll, epoll or
@@ -678,10 +679,11 @@ gossip_status gossip_queue_fd(gossip_queue queue, int32_t *fd);
 // *out with gossip_events_free. An event's values are those of the moment of taking. Gossip never waits for you.
 //
 // GOSSIP_ERR_TIMEOUT: nothing came. GOSSIP_ERR_INTERRUPTED: gossip_queue_wake was called. GOSSIP_ERR_BUSY: another
-// thread is taking. GOSSIP_ERR_CLOSED: the queue was freed meanwhile.
+// thread is taking. GOSSIP_ERR_CLOSED: the queue was freed.
 gossip_status gossip_queue_take(gossip_queue queue, size_t max, int32_t timeout_ms, gossip_events **out);
 
-// Ends a gossip_queue_take that is waiting, or else the next one, with GOSSIP_ERR_INTERRUPTED.
+// Ends a gossip_queue_take that is waiting, or else the next one, with GOSSIP_ERR_INTERRUPTED; events that are there
+// are given first, but only once.
 gossip_status gossip_queue_wake(gossip_queue queue);
 
 // Frees the queue: ends its subscriptions, drops what it holds, and closes its file descriptor. A take in progress
@@ -767,7 +769,7 @@ void gossip_events_free(gossip_events *events);
 // The kind: one of GOSSIP_EVENT_*; 0 for NULL. Later versions may have kinds that this header does not know.
 uint32_t gossip_event_kind(const gossip_event *event);
 
-// The tag that was given to gossip_subscribe_queue; 0 for callbacks.
+// The tag that was given to gossip_subscribe_queue; for callbacks, the id inside the gossip_sub.
 uint64_t gossip_event_tag(const gossip_event *event);
 
 // The id inside the gossip_node that it comes from.

@@ -27,6 +27,6 @@ pub use runtime::changes::Changes;
 pub use runtime::node::{Format, Node, SetOptions, Subscription};
 pub use runtime::value::Value;
 pub use store::NodeState;
-pub use store::event::{EntryView, Event, kind};
+pub use store::event::{EntryView, Event, Level, kind};
 pub use store::hub::Filter;
 pub use store::members::{MemberStatus, MemberView};

@@ -310,3 +310,53 @@ fn whatever_happens_all_agree_in_the_end() {
     }
     println!("{faults} faults");
 }
+
+/// How long one fresh value of `size` bytes takes to all of `n` members, and what it costs: over the median of `runs`
+/// values, one at a time, all traffic counted until everyone is quiet again.
+fn spread(seed: u64, n: usize, size: usize, net: Network, runs: usize) -> (f64, f64, f64) {
+    let mut world = World::new(seed, net);
+    cluster(&mut world, n);
+    converge(&mut world, seed, 60 * SECOND);
+    world.run(5 * SECOND);
+    let quiet = |world: &mut World, d: Duration| {
+        let before = world.traffic.datagram_bytes + world.traffic.message_bytes;
+        world.run(d);
+        world.traffic.datagram_bytes + world.traffic.message_bytes - before
+    };
+    let idle = quiet(&mut world, 2 * SECOND);
+    let mut times = Vec::new();
+    let mut bytes = 0i64;
+    for run in 0..runs {
+        let owner = world.rng.random_range(0..n);
+        let id = world.nodes[owner].id.clone();
+        let key = format!("key{run}");
+        let (start, before) = (world.now, world.traffic.datagram_bytes + world.traffic.message_bytes);
+        world.set(owner, &key, &vec![run as u8; size], None);
+        let seen = |w: &World| w.nodes.iter().all(|n| !w_get(w, n, &id, &key));
+        assert!(world.run_until(30 * SECOND, Duration::from_micros(200), seen), "seed {seed}");
+        times.push(world.now.since(start).as_secs_f64() * 1000.0);
+        let until = start + 2 * SECOND;
+        let rest = until.since(world.now);
+        world.run(rest);
+        bytes += (world.traffic.datagram_bytes + world.traffic.message_bytes - before) as i64 - idle as i64;
+    }
+    times.sort_by(f64::total_cmp);
+    let amplification = bytes as f64 / runs as f64 / ((n - 1) * size) as f64;
+    (times[runs / 2], *times.last().unwrap_or(&0.0), amplification)
+}
+
+fn w_get(world: &World, node: &sim::SimNode, member: &str, key: &str) -> bool {
+    node.store.get(world.now, Some(member), key, false).is_empty()
+}
+
+#[test]
+fn a_rumor_reaches_all_at_once() {
+    for (n, size, loss) in [(100, 1024, 0.0), (100, 64, 0.0), (100, 1024, 0.1)] {
+        let (median, worst, amplification) = spread(21, n, size, Network { loss, ..Network::default() }, 21);
+        println!(
+            "{n} members, {size} B, loss {loss}: median {median:.1} ms, worst {worst:.1} ms, {amplification:.2} x the payload"
+        );
+        // Virtual time: these are counts of hops, not of this machine's speed.
+        assert!(median < if loss > 0.0 { 60.0 } else { 15.0 }, "{median} ms");
+    }
+}

@@ -35,7 +35,7 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let part = decimals.bytes().fold(0, |n, digit| n * 10 + u128::from(digit - b'0')) * u128::from(factor);
     let denominator = 10u128.pow(decimals.len() as u32);
     // Finer than the smallest unit is refused rather than rounded.
-    let part = (part % denominator == 0).then_some(part / denominator)?;
+    let part = (part.is_multiple_of(denominator)).then_some(part / denominator)?;
     whole.checked_add(u64::try_from(part).ok()?)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 pub(super) fn show_duration(d: Duration) -> String {
     let ms = d.as_millis();
     for (unit, factor) in [("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if ms != 0 && ms % factor == 0 {
+        if ms != 0 && ms.is_multiple_of(factor) {
             return format!("{}{unit}", ms / factor);
         }
     }
@@ -75,7 +75,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
 /// The shortest text that [`size`] reads as `bytes`.
 pub(super) fn show_size(bytes: u64) -> String {
     for (unit, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
-        if bytes != 0 && bytes % factor == 0 {
+        if bytes != 0 && bytes.is_multiple_of(factor) {
             return format!("{}{unit}", bytes / factor);
         }
     }
@@ -318,7 +318,8 @@ mod tests {
 
     #[test]
     fn addresses_are_checked() {
-        for text in ["", ":4711", "0.0.0.0:0", "[::]:4711", "[::1]", "::1", "10.0.0.7", "localhost:0", " 127.0.0.1:1 "] {
+        for text in ["", ":4711", "0.0.0.0:0", "[::]:4711", "[::1]", "::1", "10.0.0.7", "localhost:0", " 127.0.0.1:1 "]
+        {
             assert_eq!(bind(text).as_deref(), Ok(text.trim()));
         }
         for text in [":", ":x", ":+1", ":65536", "4711", "localhost", "host:1", "[10.0.0.7:1", "[::1]:"] {

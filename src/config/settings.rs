@@ -26,6 +26,7 @@ pub struct Settings {
     /// Member states in one exchange.
     pub gossip_max_send: usize,
     pub gossip_settle: Duration,
+    pub rumors: bool,
     pub sync_interval: Duration,
     pub join_retry: Duration,
     pub join_retry_max: Duration,
@@ -57,6 +58,7 @@ impl Default for Settings {
             gossip_fanout: 3,
             gossip_max_send: 50,
             gossip_settle: Duration::from_millis(50),
+            rumors: true,
             sync_interval: Duration::from_secs(1),
             join_retry: Duration::from_millis(50),
             join_retry_max: Duration::from_secs(5),

@@ -292,7 +292,7 @@ pub static ROWS: &[Row] = &[
         default: c"3",
         bounds: c"1..100",
         live: true,
-        text: c"How many random members are gossiped with at each gossip interval. Higher: fewer intervals until all members know, for more packets that tell what is known already.",
+        text: c"How many random members are gossiped with at each gossip interval while differences are found, or always with rumors=off; else one is enough. Higher: fewer intervals until all members know, for more packets that tell what is known already.",
         ..row(c"gossip_fanout", Access::Integer(|s| &mut s.gossip_fanout))
     },
     Row {
@@ -309,6 +309,23 @@ pub static ROWS: &[Row] = &[
         live: true,
         text: c"How old a change must be before the gossip interval offers it, so that it is not sent to members to whom it is already under way. 0: offered at once. Must not exceed gossip_interval.",
         ..row(c"gossip_settle", Access::Duration(|s| &mut s.gossip_settle))
+    },
+    Row {
+        default: c"on",
+        bounds: c"on off",
+        live: true,
+        text: c"Whether fresh entries are sent at once, down a tree of all members, before the gossip interval makes certain. off: the gossip interval alone, with gossip_fanout members each time: fewer packets under constant change, and hundreds of milliseconds instead of a few.",
+        ..row(
+            c"rumors",
+            Access::Choice(
+                |s| if s.rumors { "on" } else { "off" },
+                |s, v| {
+                    let known = matches!(v, "on" | "off");
+                    s.rumors = if known { v == "on" } else { s.rumors };
+                    known
+                },
+            ),
+        )
     },
     Row {
         unit: c"ms",

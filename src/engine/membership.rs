@@ -41,6 +41,11 @@ fn ring_place(cluster: u32, nonce: u64) -> (u64, u64) {
 }
 
 impl Engine {
+    /// Where a life stands on the ring.
+    pub(super) fn place(&self, nonce: u64) -> u64 {
+        ring_place(self.cluster, nonce).0
+    }
+
     /// Brings the fingerprints up to date with a member.
     pub(super) fn refresh_terms(&mut self, nonce: u64) {
         let Some(member) = self.members.get_mut(&nonce) else { return };

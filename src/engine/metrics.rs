@@ -1,7 +1,7 @@
 //! Counters of the engine. Plain numbers: the engine is driven by one at a time.
 
 /// Kinds of frame that are counted apart; 0 takes what is unknown.
-pub const FRAME_KINDS: usize = 8;
+pub const FRAME_KINDS: usize = 9;
 
 const FRAME_NAMES: [(&str, &str, &str); FRAME_KINDS] = [
     ("frames_sent_other", "frame_bytes_sent_other", "frames_received_other"),
@@ -12,6 +12,7 @@ const FRAME_NAMES: [(&str, &str, &str); FRAME_KINDS] = [
     ("frames_sent_statement", "frame_bytes_sent_statement", "frames_received_statement"),
     ("frames_sent_segment", "frame_bytes_sent_segment", "frames_received_segment"),
     ("frames_sent_not_me", "frame_bytes_sent_not_me", "frames_received_not_me"),
+    ("frames_sent_rumor", "frame_bytes_sent_rumor", "frames_received_rumor"),
 ];
 
 /// One figure: its name, what it says, whether it can fall, its value.
@@ -96,5 +97,9 @@ counters! {
     equal_proofs: "Proofs by equal fingerprints that a member holds all that this node holds",
     tombstone_collections: "Times that tombstones were collected",
     resets_received: "Segments received that belong to a reset",
+    rumors_started: "Rumors of own entries sent",
+    rumors_repeated: "Rumors sent again to a member that had not acknowledged",
+    rumor_arcs_taken_over: "Arcs served without the member that had not acknowledged twice",
+    rumors_held_back: "Rumors not sent for their rate; the gossip interval tells them",
     refutations: "Claims about this node itself that it refuted",
 }

@@ -18,6 +18,7 @@ mod member;
 mod membership;
 mod metrics;
 mod outbox;
+mod rumor;
 mod transfer;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -45,6 +46,7 @@ use leave::Leaving;
 use member::{Claim, Member};
 pub use metrics::{Counters, Metric};
 use outbox::{Outbox, Target};
+use rumor::Rumors;
 
 /// Where bytes are to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +143,9 @@ pub struct Engine {
     eager_until: Time,
     housekeeping_at: Time,
     warned: HashMap<&'static str, Time>,
+    rumors: Rumors,
+    /// Exchanges have found differences since the last tick.
+    differing: bool,
 }
 
 impl Engine {
@@ -173,6 +178,8 @@ impl Engine {
             eager_until: now,
             housekeeping_at: now + HOUSEKEEPING,
             warned: HashMap::new(),
+            rumors: Rumors::new(now),
+            differing: false,
             rng,
             store,
             settings: settings.clone(),
@@ -333,6 +340,13 @@ impl Engine {
                     self.with_sender(now, from, sender, |_, _| ());
                 }
             }
+            RUMOR => {
+                if self.members.contains_key(&sender) {
+                    self.handle_rumor(now, sender, body, touched)?;
+                } else {
+                    self.with_sender(now, from, sender, |_, _| ());
+                }
+            }
             NOT_ME => {
                 let nonce = crate::wire::codec::Reader::new(body).u64()?;
                 self.handle_not_me(now, from, nonce);
@@ -373,6 +387,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Time) {
         self.expire(now);
         self.drain_own(now);
+        self.rumor_timeout(now);
         self.join_timeout(now);
         self.leave_timeout(now);
         if self.tick_at.is_some_and(|at| at <= now) {
@@ -452,7 +467,7 @@ impl Engine {
         let tick = self.tick_at.unwrap_or(Time::NEVER);
         let leave = self.leaving.as_ref().map_or(Time::NEVER, Leaving::next_timeout);
         let seeds = self.seeds.iter().map(Seed::next_timeout).min().unwrap_or(Time::NEVER);
-        expiry.min(tick).min(leave).min(seeds).min(self.sync_at).min(self.housekeeping_at)
+        expiry.min(tick).min(leave).min(seeds).min(self.rumors.next_timeout()).min(self.sync_at).min(self.housekeeping_at)
     }
 
     /// The counters.
@@ -477,7 +492,10 @@ impl Engine {
         }
         if let Some(expiry) = expiry {
             self.note_expiry(self.me, expiry);
-            self.touch(now, self.me, COALESCE);
+            // A rumor tells it at once; the interval then makes certain.
+            let settle = if self.settings.rumors { self.settings.gossip_settle } else { COALESCE };
+            self.touch(now, self.me, settle);
+            self.rumor_own(now);
         }
     }
 
@@ -532,6 +550,12 @@ impl Engine {
             member.position = self.changes.note(nonce, member.position);
         }
         let earliest = (self.last_tick + self.settings.gossip_interval).max(now + settle);
+        self.tick_at = Some(self.tick_at.map_or(earliest, |at| at.min(earliest)));
+    }
+
+    /// Gossip as soon as the interval allows.
+    fn hurry(&mut self, now: Time) {
+        let earliest = (self.last_tick + self.settings.gossip_interval).max(now);
         self.tick_at = Some(self.tick_at.map_or(earliest, |at| at.min(earliest)));
     }
 

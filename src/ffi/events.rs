@@ -173,7 +173,7 @@ pub unsafe extern "C" fn gossip_event_kind(event: *const gossip_event) -> u32 {
     unsafe { part(event, 0, |e| e.event().kind) }
 }
 
-/// The tag that was given to gossip_subscribe_queue; 0 for callbacks.
+/// The tag that was given to gossip_subscribe_queue; for callbacks, the id inside the gossip_sub.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_event_tag(event: *const gossip_event) -> u64 {
     // SAFETY: as in gossip_event_kind.

@@ -3,11 +3,8 @@
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::types::gossip_status;
+use super::types::{GOSSIP_ERRBUF, gossip_status};
 use crate::error::{Error, Result, Status};
-
-/// No message is longer, its NUL included: `GOSSIP_ERRBUF`.
-pub const ERRBUF: usize = 512;
 
 /// Runs the body of an exported function and gives its status.
 pub fn guard(call: impl FnOnce() -> Result<()>) -> gossip_status {
@@ -59,7 +56,7 @@ unsafe fn put_message(errbuf: *mut c_char, len: usize, message: &str) {
     if errbuf.is_null() || len == 0 {
         return;
     }
-    let mut end = message.len().min(len.min(ERRBUF) - 1);
+    let mut end = message.len().min(len.min(GOSSIP_ERRBUF) - 1);
     while !message.is_char_boundary(end) {
         end -= 1;
     }
@@ -74,5 +71,72 @@ unsafe fn put_message(errbuf: *mut c_char, len: usize, message: &str) {
                 *errbuf.add(i) = b'?' as c_char;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What lies in a buffer of `len` bytes, and what lay behind it before, after a failed call.
+    fn message_in(len: usize, message: &str) -> (i32, Vec<u8>) {
+        let mut buffer = vec![0x55u8; len + 4];
+        // SAFETY: there is room for `len` bytes.
+        let status = unsafe { guard_err(buffer.as_mut_ptr().cast(), len, || Err(Error::new(Status::Limit, message))) };
+        assert_eq!(&buffer[len..], [0x55; 4], "written beyond the buffer");
+        buffer.truncate(len);
+        (status, buffer)
+    }
+
+    fn text(buffer: &[u8]) -> &str {
+        std::str::from_utf8(buffer.split(|b| *b == 0).next().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_panic_becomes_a_status_and_a_message() {
+        let mut buffer = [0x55u8; GOSSIP_ERRBUF];
+        // SAFETY: the length is the buffer's.
+        let status = unsafe { guard_err(buffer.as_mut_ptr().cast(), buffer.len(), || panic!("number {}", 7)) };
+        assert_eq!(status, Status::Panic.code());
+        assert!(text(&buffer).contains("number 7"), "{}", text(&buffer));
+        assert_eq!(guard(|| panic!("static")), Status::Panic.code());
+        assert_eq!(guard_or(-1, || panic!("static")), -1);
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_dropped_is_not_dropped() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+        assert_eq!(guard(|| std::panic::panic_any(Bomb)), Status::Panic.code());
+        assert_eq!(guard_or(3, || std::panic::panic_any(Bomb)), 3);
+    }
+
+    #[test]
+    fn messages_are_cut_at_a_character_and_always_end() {
+        let (status, buffer) = message_in(6, "größer");
+        assert_eq!((status, text(&buffer)), (Status::Limit.code(), "grö"));
+        assert_eq!(text(&message_in(7, "größer").1), "größ");
+        assert_eq!(text(&message_in(100, "größer").1), "größer");
+        assert_eq!(text(&message_in(1, "größer").1), "");
+        assert_eq!(text(&message_in(2000, &"x".repeat(2000)).1).len(), GOSSIP_ERRBUF - 1);
+        assert_eq!(text(&message_in(20, "a\0b").1), "a?b");
+        message_in(0, "nothing is written");
+    }
+
+    #[test]
+    fn success_empties_the_buffer_and_no_buffer_is_fine() {
+        let mut buffer = *b"old";
+        // SAFETY: the length is the buffer's.
+        assert_eq!(unsafe { guard_err(buffer.as_mut_ptr().cast(), 3, || Ok(())) }, 0);
+        assert_eq!(buffer[0], 0);
+        let fail = || Err(Status::Limit.into());
+        // SAFETY: NULL needs no room.
+        assert_eq!(unsafe { guard_err(std::ptr::null_mut(), 0, fail) }, Status::Limit.code());
+        // SAFETY: as before.
+        assert_eq!(unsafe { guard_err(std::ptr::null_mut(), 10, fail) }, Status::Limit.code());
     }
 }

@@ -266,4 +266,94 @@ fn generation(id: u64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn table() -> Table<u32> {
+        Table::new(Kind::Queue)
+    }
+
+    fn put(table: &Table<u32>, object: u32) -> u64 {
+        let id = table.reserve().unwrap();
+        table.fill(id, Arc::new(object));
+        id
+    }
+
+    #[test]
+    fn ids_fit_a_double_and_say_their_kind_and_epoch() {
+        let table = table();
+        let id = put(&table, 7);
+        assert!(id > 0 && id < 1 << 53);
+        assert_eq!(check(Kind::Queue, id), Ok(()));
+        assert_eq!(check(Kind::Node, id), Err(Status::InvalidHandle));
+        assert!(Table::<u32>::new(Kind::Sub).id(LAST_INDEX, LAST_GENERATION) < 1 << 53);
+        for made_up in [0, 1, u64::MAX, id | 1 << 60, id | 1 << 53] {
+            assert_eq!(check(Kind::Queue, made_up), Err(Status::InvalidHandle), "{made_up:x}");
+        }
+    }
+
+    #[test]
+    fn ids_of_other_epochs_are_forked_or_never_were() {
+        let now = fork::epoch();
+        let id_of = |epoch: u32| Table::<u32> { epoch, ..Table::new(Kind::Node) }.id(0, 0);
+        assert_eq!(check(Kind::Node, id_of(now)), Ok(()));
+        assert_eq!(check(Kind::Node, id_of(now + 1)), Err(Status::InvalidHandle));
+        assert_eq!(check(Kind::Node, id_of(0)), Err(Status::InvalidHandle));
+        if now > 1 {
+            assert_eq!(check(Kind::Node, id_of(now - 1)), Err(Status::Forked));
+        }
+    }
+
+    #[test]
+    fn a_freed_id_is_closed_and_one_never_given_is_invalid() {
+        let table = table();
+        let id = put(&table, 7);
+        assert_eq!(*table.get(id).unwrap(), 7);
+        assert_eq!(table.get(id + 1), Err(Status::InvalidHandle));
+        let next_generation = id + (1 << INDEX_BITS);
+        assert_eq!(table.get(next_generation), Err(Status::InvalidHandle));
+        assert_eq!(*table.remove(id).unwrap(), 7);
+        assert_eq!(table.get(id), Err(Status::Closed));
+        assert_eq!(table.remove(id), Err(Status::Closed));
+        // The id that the slot gives next was not given yet.
+        assert_eq!(table.get(next_generation), Err(Status::InvalidHandle));
+        assert_eq!(table.remove(next_generation), Err(Status::InvalidHandle));
+    }
+
+    #[test]
+    fn a_reserved_id_names_nothing_until_filled() {
+        let table = table();
+        let id = table.reserve().unwrap();
+        assert_eq!(table.get(id), Err(Status::InvalidHandle));
+        assert_eq!(table.remove(id), Err(Status::InvalidHandle));
+        table.cancel(id);
+        assert_eq!(table.get(id), Err(Status::Closed));
+        let other = table.reserve().unwrap();
+        table.fill(other, Arc::new(1));
+        assert_eq!(*table.get(other).unwrap(), 1);
+    }
+
+    #[test]
+    fn slots_are_used_again_ids_never() {
+        let table = table();
+        let mut seen = std::collections::HashSet::new();
+        for round in 0..10_000 {
+            let id = put(&table, round);
+            assert!(seen.insert(id));
+            table.remove(id).unwrap();
+        }
+        assert!(table.slots.read().all.len() <= RESTING + 1);
+        assert!(seen.iter().all(|id| table.get(*id) == Err(Status::Closed)));
+    }
+
+    #[test]
+    fn a_slot_that_is_used_up_is_retired() {
+        let table = table();
+        let id = put(&table, 1);
+        table.slots.write().all[index(id)].generation = LAST_GENERATION;
+        let last = table.id(index(id), LAST_GENERATION);
+        assert_eq!(*table.remove(last).unwrap(), 1);
+        assert!(table.slots.read().free.is_empty());
+        assert_eq!(table.get(last), Err(Status::Closed));
+    }
+}

@@ -3,10 +3,8 @@
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
+use super::types::GOSSIP_NUL;
 use crate::error::{Error, Result, Status};
-
-/// As a key's length: the key ends at its NUL.
-pub const NUL: usize = usize::MAX;
 
 /// Longest id, key, name of a setting and type URL, in bytes.
 pub const MAX_NAME: usize = 255;
@@ -91,12 +89,12 @@ pub unsafe fn bytes<'a>(what: &str, data: *const c_void, len: usize) -> Result<&
     }
 }
 
-/// A text with a length, or with [`NUL`] as its length.
+/// A text with a length, or with [`GOSSIP_NUL`] as its length.
 ///
 /// # Safety
-/// As [`bytes`]; with [`NUL`] as [`text()`].
+/// As [`bytes`]; with [`GOSSIP_NUL`] as [`text()`].
 pub unsafe fn sized_text<'a>(what: &str, data: *const c_char, len: usize, max: usize) -> Result<&'a str> {
-    if len == NUL {
+    if len == GOSSIP_NUL {
         // SAFETY: as promised by the caller.
         return unsafe { text(what, data, max) };
     }
@@ -109,7 +107,7 @@ pub unsafe fn sized_text<'a>(what: &str, data: *const c_char, len: usize, max: u
 /// # Safety
 /// As [`sized_text`].
 pub unsafe fn key<'a>(data: *const c_char, len: usize, prefix: bool) -> Result<&'a str> {
-    let found = if len == NUL {
+    let found = if len == GOSSIP_NUL {
         if data.is_null() {
             return Err(invalid("key is NULL"));
         }

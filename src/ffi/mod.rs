@@ -31,6 +31,3 @@ pub mod status;
 pub mod sub;
 mod text;
 pub mod types;
-
-#[cfg(test)]
-mod tests;

@@ -9,7 +9,7 @@ use super::config::ConfigObject;
 use super::guard::{guard, guard_err};
 use super::handle;
 use super::input::{MAX_NAME, MAX_SETTINGS, invalid, out, text, timeout};
-use super::sub::SubObject;
+use super::sub::{SubObject, may_wait};
 use super::types::{gossip_bytes, gossip_config, gossip_members, gossip_node, gossip_status};
 use crate::config::{Config, MAX_VALUE_LEN};
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub const GOSSIP_STATE_LEAVING: i32 = 4;
 pub const GOSSIP_STATE_LEFT: i32 = 5;
 /// A member has banned the node.
 pub const GOSSIP_STATE_BANNED: i32 = 6;
-/// The node's task has died or its id was taken: the event's text says why. Close it.
+/// The node's task has died, or a later process has taken over its id: the event's text says which. Close it.
 pub const GOSSIP_STATE_FAILED: i32 = 7;
 
 /// Format: the protobuf message cluster.gossip.GossipState, as Proto.Actor encodes it.
@@ -177,11 +177,11 @@ pub unsafe extern "C" fn gossip_self(node: gossip_node, out: *mut *mut gossip_me
 /// Leaves the cluster: tells the others, and waits until enough of them have acknowledged or leave_timeout has passed,
 /// at most timeout_ms (-1: no limit of its own, 0: does not wait). The node can still be read; close it afterwards.
 ///
-/// GOSSIP_OK: acknowledged. GOSSIP_ERR_TIMEOUT: said, but not acknowledged by enough in time. GOSSIP_ERR_WOULD_DEADLOCK
-/// inside a callback of this node.
+/// GOSSIP_OK: acknowledged. GOSSIP_ERR_TIMEOUT: said, but not acknowledged by enough in time. GOSSIP_ERR_FAILED.
+/// GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node, unless timeout_ms is 0: nothing was done.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_leave(node: gossip_node, timeout_ms: i32) -> gossip_status {
-    guard(|| handle::get::<NodeObject>(node.id)?.node.leave(timeout(timeout_ms)?))
+    guard(|| handle::get::<NodeObject>(node.id)?.node.leave(may_wait(node, timeout(timeout_ms)?)?))
 }
 
 /// Leaves the cluster without waiting: an event GOSSIP_EVENT_NODE_STATE with GOSSIP_STATE_LEFT tells the end.
@@ -215,28 +215,29 @@ fn close(node: gossip_node, how: impl FnOnce(&Node) -> Result<()>) -> gossip_sta
         // The id ends after the node: one that cannot be closed here, inside a callback, stays usable. Of two threads
         // that close at once, both wait and one is told that it was closed already.
         let ended = handle::remove::<NodeObject>(node.id).map(drop);
-        for sub in std::mem::take(&mut *object.subs.lock()) {
-            SubObject::forget(sub);
-        }
+        let subs = std::mem::take(&mut *object.subs.lock());
+        subs.into_iter().for_each(SubObject::forget);
         ended
     })
 }
 
 /// Waits until this node knows `alive` living members, itself included; at most timeout_ms (-1: for ever, 0: looks once).
 ///
-/// GOSSIP_ERR_TIMEOUT, GOSSIP_ERR_CLOSED, GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node.
+/// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile; GOSSIP_ERR_WOULD_DEADLOCK inside a callback of
+/// this node, unless timeout_ms is 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_wait_for_members(node: gossip_node, alive: usize, timeout_ms: i32) -> gossip_status {
-    guard(|| handle::get::<NodeObject>(node.id)?.node.wait_for_members(alive, timeout(timeout_ms)?))
+    guard(|| handle::get::<NodeObject>(node.id)?.node.wait_for_members(alive, may_wait(node, timeout(timeout_ms)?)?))
 }
 
 /// Waits until this node has once been equal to a peer, or has no seeds: from then on its view can be trusted. At most
 /// timeout_ms (-1: for ever, 0: looks once). The same is told by GOSSIP_EVENT_SYNCED.
 ///
-/// GOSSIP_ERR_TIMEOUT, GOSSIP_ERR_CLOSED, GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node.
+/// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile; GOSSIP_ERR_WOULD_DEADLOCK inside a callback of
+/// this node, unless timeout_ms is 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_wait_synced(node: gossip_node, timeout_ms: i32) -> gossip_status {
-    guard(|| handle::get::<NodeObject>(node.id)?.node.wait_synced(timeout(timeout_ms)?))
+    guard(|| handle::get::<NodeObject>(node.id)?.node.wait_synced(may_wait(node, timeout(timeout_ms)?)?))
 }
 
 /// A page of text for people: own id and addresses, seeds and what became of them, members, drops by cause. Its form

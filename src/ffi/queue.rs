@@ -15,12 +15,8 @@ use crate::error::{Error, Result, Status};
 use crate::runtime::clock;
 use crate::store::queue::{Queue, TakeError};
 
-/// Lines that a subscription keeps unless it is said otherwise.
-const DEFAULT_LINES: usize = 1024;
+/// More lines than any host reads; each takes memory.
 const MAX_LINES: usize = 1 << 20;
-
-/// More are never taken at once: a batch is memory.
-const MAX_BATCH: usize = 1 << 20;
 
 /// What a `gossip_queue` names.
 pub struct QueueObject {
@@ -31,8 +27,8 @@ pub struct QueueObject {
     fd: Mutex<Option<EventFd>>,
 }
 
-/// Makes a queue for gossip_subscribe_queue. `lines` is how many warnings and log lines it keeps for each subscription,
-/// 0 for 1024; the oldest give way. It outlives its nodes; free it with gossip_queue_free.
+/// Makes a queue for gossip_subscribe_queue. `lines` is how many warnings, log lines and refusals it keeps for each
+/// subscription, up to 1048576, 0 for 1024; the oldest give way. It outlives its nodes; free it with gossip_queue_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_queue_new(lines: usize, out: *mut gossip_queue) -> gossip_status {
     guard(|| {
@@ -41,8 +37,7 @@ pub unsafe extern "C" fn gossip_queue_new(lines: usize, out: *mut gossip_queue) 
         if lines > MAX_LINES {
             return Err(invalid(format!("{lines} lines; at most {MAX_LINES} can be kept")));
         }
-        let queue = Queue::new(if lines == 0 { DEFAULT_LINES } else { lines });
-        let object = QueueObject { queue, subs: Mutex::new(HashSet::new()), fd: Mutex::new(None) };
+        let object = QueueObject { queue: Queue::new(lines), subs: Mutex::new(HashSet::new()), fd: Mutex::new(None) };
         place.put(gossip_queue { id: handle::insert(object)? });
         Ok(())
     })
@@ -77,7 +72,7 @@ pub unsafe extern "C" fn gossip_queue_fd(queue: gossip_queue, fd: *mut i32) -> g
 /// *out with gossip_events_free. An event's values are those of the moment of taking. Gossip never waits for you.
 ///
 /// GOSSIP_ERR_TIMEOUT: nothing came. GOSSIP_ERR_INTERRUPTED: gossip_queue_wake was called. GOSSIP_ERR_BUSY: another
-/// thread is taking. GOSSIP_ERR_CLOSED: the queue was freed meanwhile.
+/// thread is taking. GOSSIP_ERR_CLOSED: the queue was freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_queue_take(
     queue: gossip_queue,
@@ -93,7 +88,7 @@ pub unsafe extern "C" fn gossip_queue_take(
             return Err(invalid("max is 0"));
         }
         let object = handle::get::<QueueObject>(queue.id)?;
-        place.put(gossip_events::new(take(&object.queue, max.min(MAX_BATCH), timeout)?));
+        place.put(gossip_events::new(take(&object.queue, max, timeout)?));
         Ok(())
     })
 }
@@ -109,7 +104,8 @@ fn take(queue: &Queue, max: usize, timeout: Option<std::time::Duration>) -> Resu
     })
 }
 
-/// Ends a gossip_queue_take that is waiting, or else the next one, with GOSSIP_ERR_INTERRUPTED.
+/// Ends a gossip_queue_take that is waiting, or else the next one, with GOSSIP_ERR_INTERRUPTED; events that are there
+/// are given first, but only once.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_queue_wake(queue: gossip_queue) -> gossip_status {
     guard(|| {

@@ -30,7 +30,7 @@ const MAX_TEXT: usize = 256 << 20;
 /// it at once, the others soon; it never waits for the network.
 ///
 /// GOSSIP_ERR_INVALID_KEY, GOSSIP_ERR_RESERVED_KEY, GOSSIP_ERR_VALUE_TOO_LARGE, GOSSIP_ERR_LIMIT (the message has both
-/// numbers), GOSSIP_ERR_LEFT, GOSSIP_ERR_ID_TAKEN, GOSSIP_ERR_FAILED; the entry is then as before.
+/// numbers), GOSSIP_ERR_LEFT, GOSSIP_ERR_BANNED, GOSSIP_ERR_ID_TAKEN, GOSSIP_ERR_FAILED; the entry is then as before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_set(
     node: gossip_node,

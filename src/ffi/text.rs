@@ -33,14 +33,14 @@ pub unsafe fn give(with_nul: &[u8], len: *mut usize) -> *const c_char {
     with_nul.as_ptr().cast()
 }
 
-/// Hands out bytes.
+/// Hands out bytes; no bytes are those before the NUL of an empty text.
 ///
 /// # Safety
 /// `len` is NULL or points to a place for a length.
 pub unsafe fn give_bytes(bytes: &[u8], len: *mut usize) -> *const u8 {
     // SAFETY: as promised by the caller.
     unsafe { put_len(len, bytes.len()) };
-    bytes.as_ptr()
+    if bytes.is_empty() { EMPTY.as_ptr() } else { bytes.as_ptr() }
 }
 
 /// Writes a length where it is wanted.

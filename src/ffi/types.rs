@@ -8,6 +8,11 @@ use crate::store::event::Event;
 use crate::store::members::MemberView;
 use crate::time::Time;
 
+/// As a key's length: the key ends at its NUL.
+pub const GOSSIP_NUL: usize = usize::MAX;
+/// Size of an errbuf that every message fits, its NUL included.
+pub const GOSSIP_ERRBUF: usize = 512;
+
 /// How a call ended: GOSSIP_OK or one of GOSSIP_ERR_*. Later versions may add numbers, so treat an unknown negative one
 /// as a failure; gossip_status_text has a sentence for each.
 pub type gossip_status = i32;
@@ -94,8 +99,8 @@ pub struct gossip_event {
 }
 
 /// Called for each event of a subscription, one call at a time, on the node's own dispatcher thread, with no lock held:
-/// it may call any function. The waiting forms gossip_unsubscribe and gossip_close answer GOSSIP_ERR_WOULD_DEADLOCK in
-/// there. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
+/// it may call any function. What waits for the same node (gossip_unsubscribe, gossip_close, gossip_leave,
+/// gossip_wait_*) answers GOSSIP_ERR_WOULD_DEADLOCK in there. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
 /// longjmp.
 pub type gossip_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const gossip_event)>;
 

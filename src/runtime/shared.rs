@@ -250,6 +250,7 @@ impl Shared {
     /// The task has ended: engine and sockets are gone.
     pub fn task_ended(self: &Arc<Self>) {
         self.task_ended.store(true, Ordering::SeqCst);
+        self.signals.progress();
         if self.is_closing() {
             self.end_events();
         }

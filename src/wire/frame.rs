@@ -21,6 +21,9 @@ pub mod kind {
     pub const SEGMENT: u8 = 6;
     /// The packet was meant for another life (its nonce follows, u64) than the one that has the address.
     pub const NOT_ME: u8 = 7;
+    /// A segment of fresh entries with the arc of the ring that the receiver is to pass it on in: two places (u64, after
+    /// and up to), then the segment.
+    pub const RUMOR: u8 = 8;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.

@@ -8,11 +8,14 @@ use cluster_gossip::store::queue::TakeError;
 
 use super::World;
 
+/// Generation, nonce, sequence number.
+type Version = (u64, u64, u64);
+
 /// Order of events as one subscriber sees them.
 #[derive(Default)]
 pub struct Order {
     /// Last version seen of each (member id, key), and whether as deleted.
-    seen: HashMap<(String, String), ((u64, u64, u64), bool)>,
+    seen: HashMap<(String, String), (Version, bool)>,
     /// Members reported as joined and not as removed.
     joined: HashMap<String, bool>,
     pub events: u64,
