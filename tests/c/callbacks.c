@@ -1,0 +1,317 @@
+/* Native callbacks: the destructor runs once and last, ending works inside them, and they may call back in. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "check.h"
+
+/* What a callback sees and does; shared between the node's thread and the test's. */
+typedef struct seen {
+    atomic_int calls, drops, calls_after_drop, inside, overlapped;
+    atomic_int initial_done, closed, go_on;
+    atomic_llong last;
+    gossip_node node;
+    atomic_ullong sub; /* its own, known after subscribing */
+    atomic_int statuses[4];
+} seen;
+
+static void note(seen *s, const gossip_event *event) {
+    int64_t value = 0;
+    if (atomic_fetch_add(&s->inside, 1) != 0) atomic_store(&s->overlapped, 1);
+    if (atomic_load(&s->drops) != 0) atomic_fetch_add(&s->calls_after_drop, 1);
+    if (gossip_event_kind(event) == GOSSIP_EVENT_INITIAL_DONE) atomic_store(&s->initial_done, 1);
+    if (gossip_event_kind(event) == GOSSIP_EVENT_CLOSED) atomic_store(&s->closed, 1);
+    if (gossip_entry_int(gossip_event_entry(event), &value) == GOSSIP_OK) atomic_store(&s->last, value);
+    atomic_fetch_add(&s->calls, 1);
+    atomic_fetch_sub(&s->inside, 1);
+}
+
+static void on_event(void *user, const gossip_event *event) { note(user, event); }
+
+static void on_drop(void *user) {
+    seen *s = user;
+    if (atomic_load(&s->inside) != 0) atomic_store(&s->overlapped, 1);
+    atomic_fetch_add(&s->drops, 1);
+}
+
+static gossip_status follow(seen *s, gossip_event_fn fn, uint32_t flags) {
+    gossip_sub sub = {0};
+    const gossip_status status = gossip_subscribe(s->node, GOSSIP_EVENTS_ENTRIES, NULL, "t:", 2, GOSSIP_SUB_PREFIX | flags, fn, s, on_drop, &sub);
+    atomic_store(&s->sub, sub.id);
+    return status;
+}
+
+static gossip_status set_number(gossip_node node, const char *key, int64_t value) {
+    return gossip_set_int(node, key, GOSSIP_NUL, value, NULL, 0);
+}
+
+TEST(a_callback_sees_changes_and_its_destructor_runs_once_at_unsubscribe) {
+    seen s = {0};
+    int calls;
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(set_number(s.node, "t:1", 1));
+    CHECK_OK(follow(&s, on_event, GOSSIP_SUB_INITIAL));
+    CHECK(UNTIL(atomic_load(&s.initial_done)));
+    CHECK_EQ(atomic_load(&s.last), 1);
+    CHECK_OK(set_number(s.node, "t:1", 2));
+    CHECK(UNTIL(atomic_load(&s.last) == 2));
+    CHECK_EQ(atomic_load(&s.drops), 0);
+    CHECK_OK(gossip_unsubscribe((gossip_sub){atomic_load(&s.sub)}));
+    CHECK_EQ(atomic_load(&s.drops), 1);
+    calls = atomic_load(&s.calls);
+    CHECK_OK(set_number(s.node, "t:1", 3));
+    CHECK_OK(gossip_close(s.node));
+    CHECK_EQ(atomic_load(&s.calls), calls);
+    CHECK_EQ(atomic_load(&s.drops), 1);
+    CHECK_STATUS(gossip_unsubscribe((gossip_sub){atomic_load(&s.sub)}), GOSSIP_ERR_CLOSED);
+    CHECK_EQ(atomic_load(&s.overlapped), 0);
+}
+
+TEST(close_ends_callbacks_with_closed_and_destructors) {
+    seen s[8];
+    int i;
+    const gossip_node node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    memset(s, 0, sizeof s);
+    for (i = 0; i < 8; ++i) {
+        s[i].node = node;
+        CHECK_OK(follow(&s[i], on_event, 0));
+    }
+    for (i = 0; i < 100; ++i) CHECK_OK(set_number(node, "t:1", i));
+    CHECK_OK(gossip_close(node));
+    for (i = 0; i < 8; ++i) {
+        CHECK_EQ(atomic_load(&s[i].drops), 1);
+        CHECK_EQ(atomic_load(&s[i].closed), 1);
+        CHECK_EQ(atomic_load(&s[i].calls_after_drop), 0);
+        CHECK_EQ(atomic_load(&s[i].overlapped), 0);
+    }
+}
+
+/* Unsubscribing while events pour in: the memory that the callback uses is freed right after. */
+static void *pour(void *user) {
+    seen *s = user;
+    int64_t i = 0;
+    while (atomic_load(&s->go_on) && set_number(s->node, "t:1", ++i) == GOSSIP_OK) {
+    }
+    return NULL;
+}
+
+TEST(after_unsubscribe_returns_nothing_calls_any_more) {
+    seen writer = {0};
+    pthread_t thread;
+    size_t round;
+    const size_t rounds = check_scaled(300);
+    writer.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    atomic_store(&writer.go_on, 1);
+    CHECK_EQ(pthread_create(&thread, NULL, pour, &writer), 0);
+    for (round = 0; round < rounds; ++round) {
+        seen *s = calloc(1, sizeof *s);
+        int drops, overlapped;
+        s->node = writer.node;
+        if (follow(s, on_event, 0) != GOSSIP_OK || !UNTIL(atomic_load(&s->calls) > 0)) {
+            check_fail(__FILE__, __LINE__, "a call comes");
+            break;
+        }
+        if (gossip_unsubscribe((gossip_sub){atomic_load(&s->sub)}) != GOSSIP_OK) check_fail(__FILE__, __LINE__, "unsubscribe");
+        drops = atomic_load(&s->drops);
+        overlapped = atomic_load(&s->overlapped) + atomic_load(&s->inside) + atomic_load(&s->calls_after_drop);
+        free(s);
+        if (drops != 1 || overlapped != 0) check_fail(__FILE__, __LINE__, "one drop, after the last call");
+    }
+    atomic_store(&writer.go_on, 0);
+    pthread_join(thread, NULL);
+    CHECK_STILL();
+    CHECK_OK(gossip_close(writer.node));
+}
+
+static void end_inside(void *user, const gossip_event *event) {
+    seen *s = user;
+    const gossip_sub sub = {atomic_load(&s->sub)};
+    note(s, event);
+    if (sub.id == 0 || gossip_event_kind(event) == GOSSIP_EVENT_CLOSED || atomic_load(&s->statuses[2]) != 0) return;
+    atomic_store(&s->statuses[0], gossip_unsubscribe(sub));
+    atomic_store(&s->statuses[1], gossip_unsubscribe_nowait(sub));
+    /* The function's own data is still there: the destructor runs after this call. */
+    atomic_store(&s->statuses[2], 1 + atomic_load(&s->drops));
+}
+
+TEST(unsubscribe_inside_a_callback_would_deadlock_and_nowait_works) {
+    seen s = {0};
+    int64_t i = 0;
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(follow(&s, end_inside, 0));
+    CHECK(UNTIL(set_number(s.node, "t:1", ++i) == GOSSIP_OK && atomic_load(&s.drops) == 1));
+    CHECK_STATUS(atomic_load(&s.statuses[0]), GOSSIP_ERR_WOULD_DEADLOCK);
+    CHECK_STATUS(atomic_load(&s.statuses[1]), GOSSIP_OK);
+    CHECK_EQ(atomic_load(&s.statuses[2]), 1);
+    CHECK_EQ(atomic_load(&s.calls_after_drop), 0);
+    CHECK_OK(gossip_close(s.node));
+    CHECK_EQ(atomic_load(&s.drops), 1);
+}
+
+static void close_inside(void *user, const gossip_event *event) {
+    seen *s = user;
+    int32_t state = 0;
+    note(s, event);
+    if (gossip_event_kind(event) != GOSSIP_EVENT_ENTRY_CHANGED || atomic_load(&s->statuses[3]) != 0) return;
+    atomic_store(&s->statuses[0], gossip_close(s->node));
+    atomic_store(&s->statuses[1], gossip_state(s->node, &state));
+    atomic_store(&s->statuses[2], gossip_close_nowait(s->node));
+    atomic_store(&s->statuses[3], 1);
+}
+
+TEST(close_inside_a_callback_would_deadlock_and_nowait_works) {
+    seen s = {0};
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(follow(&s, close_inside, 0));
+    CHECK_OK(set_number(s.node, "t:1", 1));
+    CHECK(UNTIL(atomic_load(&s.drops) == 1));
+    CHECK_STATUS(atomic_load(&s.statuses[0]), GOSSIP_ERR_WOULD_DEADLOCK);
+    /* It stays open after the refusal. */
+    CHECK_STATUS(atomic_load(&s.statuses[1]), GOSSIP_OK);
+    CHECK_STATUS(atomic_load(&s.statuses[2]), GOSSIP_OK);
+    CHECK_EQ(atomic_load(&s.closed), 1);
+    CHECK_EQ(atomic_load(&s.calls_after_drop), 0);
+    CHECK_STATUS(set_number(s.node, "t:1", 2), GOSSIP_ERR_CLOSED);
+    CHECK_STATUS(gossip_close(s.node), GOSSIP_ERR_CLOSED);
+}
+
+static void wait_inside(void *user, const gossip_event *event) {
+    seen *s = user;
+    note(s, event);
+    if (gossip_event_kind(event) != GOSSIP_EVENT_ENTRY_CHANGED || atomic_load(&s->statuses[2]) != 0) return;
+    atomic_store(&s->statuses[0], gossip_wait_for_members(s->node, 1, PATIENCE_MS));
+    atomic_store(&s->statuses[2], 1);
+    atomic_store(&s->statuses[1], gossip_wait_for_members(s->node, 1000, -1));
+    atomic_store(&s->statuses[2], 2);
+}
+
+TEST(a_wait_inside_a_callback_ends_when_the_node_is_closed) {
+    seen s = {0};
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(follow(&s, wait_inside, 0));
+    CHECK_OK(set_number(s.node, "t:1", 1));
+    CHECK(UNTIL(atomic_load(&s.statuses[2]) >= 1));
+    /* Waits for the callback, which waits for a thousand members. */
+    CHECK_OK(gossip_close(s.node));
+    CHECK_EQ(atomic_load(&s.statuses[2]), 2);
+    CHECK_STATUS(atomic_load(&s.statuses[0]), GOSSIP_OK);
+    CHECK_STATUS(atomic_load(&s.statuses[1]), GOSSIP_ERR_CLOSED);
+    CHECK_EQ(atomic_load(&s.drops), 1);
+}
+
+TEST(a_failing_subscribe_takes_nothing) {
+    seen s = {0};
+    gossip_sub sub = {77};
+    const gossip_node none = {0};
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_STATUS(gossip_subscribe(none, GOSSIP_EVENTS_ALL, NULL, NULL, 0, 0, on_event, &s, on_drop, &sub), GOSSIP_ERR_INVALID_HANDLE);
+    CHECK_STATUS(gossip_subscribe(s.node, GOSSIP_EVENTS_ALL, NULL, NULL, 0, 0x40000000u, on_event, &s, on_drop, &sub), GOSSIP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(gossip_subscribe(s.node, GOSSIP_EVENTS_ALL, NULL, NULL, 0, 0, on_event, &s, on_drop, NULL), GOSSIP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(gossip_subscribe(s.node, GOSSIP_EVENTS_ALL, NULL, NULL, 0, 0, NULL, &s, on_drop, &sub), GOSSIP_ERR_INVALID_ARGUMENT);
+    CHECK_OK(gossip_close(s.node));
+    CHECK_STATUS(gossip_subscribe(s.node, GOSSIP_EVENTS_ALL, NULL, NULL, 0, 0, on_event, &s, on_drop, &sub), GOSSIP_ERR_CLOSED);
+    CHECK_EQ(atomic_load(&s.drops), 0);
+    CHECK_EQ(atomic_load(&s.calls), 0);
+    CHECK_EQ(sub.id, 77);
+}
+
+static void call_back_in(void *user, const gossip_event *event) {
+    seen *s = user;
+    gossip_entries *entries = NULL;
+    gossip_members *members = NULL;
+    gossip_bytes *page = NULL;
+    gossip_sub more = {0};
+    int32_t state = 0;
+    int64_t value = 0;
+    note(s, event);
+    if (gossip_entry_int(gossip_event_entry(event), &value) != GOSSIP_OK || value != 1) return;
+    /* Everything that does not wait for this thread. */
+    atomic_store(&s->statuses[0], set_number(s->node, "t:answer", 2));
+    atomic_store(&s->statuses[1], gossip_get(s->node, NULL, "t:answer", GOSSIP_NUL, 0, &entries));
+    if (gossip_members_get(s->node, 0, &members) != GOSSIP_OK || gossip_describe(s->node, &page) != GOSSIP_OK ||
+        gossip_state(s->node, &state) != GOSSIP_OK || gossip_delete(s->node, "t:gone", GOSSIP_NUL) != GOSSIP_OK ||
+        gossip_entries_len(entries) != 1 ||
+        gossip_subscribe(s->node, GOSSIP_EVENTS_ENTRIES, NULL, "none", 4, 0, on_event, s, NULL, &more) != GOSSIP_OK ||
+        gossip_unsubscribe_nowait(more) != GOSSIP_OK)
+        atomic_store(&s->statuses[2], 1);
+    gossip_entries_free(entries);
+    gossip_members_free(members);
+    gossip_bytes_free(page);
+    atomic_store(&s->statuses[3], 1);
+}
+
+TEST(a_callback_may_call_back_in) {
+    seen s = {0};
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(set_number(s.node, "t:gone", 0));
+    CHECK_OK(follow(&s, call_back_in, 0));
+    CHECK_OK(set_number(s.node, "t:1", 1));
+    CHECK(UNTIL(atomic_load(&s.statuses[3]) == 1));
+    CHECK(UNTIL(atomic_load(&s.last) == 2));
+    CHECK_STATUS(atomic_load(&s.statuses[0]), GOSSIP_OK);
+    CHECK_STATUS(atomic_load(&s.statuses[1]), GOSSIP_OK);
+    CHECK_EQ(atomic_load(&s.statuses[2]), 0);
+    CHECK_OK(gossip_close(s.node));
+    CHECK_EQ(atomic_load(&s.drops), 1);
+}
+
+TEST(a_destructor_is_not_asked_for) {
+    seen s = {0};
+    gossip_sub sub = {0};
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(gossip_subscribe(s.node, GOSSIP_EVENTS_ENTRIES, NULL, "t:1", GOSSIP_NUL, 0, on_event, &s, NULL, &sub));
+    CHECK_OK(set_number(s.node, "t:1", 5));
+    CHECK(UNTIL(atomic_load(&s.last) == 5));
+    CHECK_OK(gossip_unsubscribe(sub));
+    CHECK_OK(gossip_close(s.node));
+}
+
+static void ends_the_other(void *user, const gossip_event *event) {
+    seen *s = user;
+    note(s, event);
+    if (gossip_event_kind(event) == GOSSIP_EVENT_ENTRY_CHANGED && atomic_load(&s->statuses[1]) == 0) {
+        atomic_store(&s->statuses[0], gossip_close(s->node));
+        atomic_store(&s->statuses[1], 1);
+    }
+}
+
+TEST(a_callback_may_close_another_node_or_is_told_that_it_cannot) {
+    seen s = {0};
+    gossip_sub sub = {0};
+    const gossip_node here = open_node("callbacks", NULL, NULL);
+    int status;
+    CHECK_STILL();
+    s.node = open_node("callbacks-other", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(gossip_subscribe(here, GOSSIP_EVENTS_ENTRIES, NULL, "t:1", GOSSIP_NUL, 0, ends_the_other, &s, on_drop, &sub));
+    CHECK_OK(set_number(here, "t:1", 1));
+    CHECK(UNTIL(atomic_load(&s.statuses[1]) == 1));
+    status = atomic_load(&s.statuses[0]);
+    CHECK(status == GOSSIP_OK || status == GOSSIP_ERR_WOULD_DEADLOCK);
+    (void)gossip_close(s.node);
+    CHECK_STATUS(set_number(s.node, "t:1", 1), GOSSIP_ERR_CLOSED);
+    CHECK_OK(gossip_close(here));
+    CHECK_EQ(atomic_load(&s.drops), 1);
+}
+
+int main(void) {
+    RUN(a_callback_sees_changes_and_its_destructor_runs_once_at_unsubscribe);
+    RUN(close_ends_callbacks_with_closed_and_destructors);
+    RUN(after_unsubscribe_returns_nothing_calls_any_more);
+    RUN(unsubscribe_inside_a_callback_would_deadlock_and_nowait_works);
+    RUN(close_inside_a_callback_would_deadlock_and_nowait_works);
+    RUN(a_wait_inside_a_callback_ends_when_the_node_is_closed);
+    RUN(a_failing_subscribe_takes_nothing);
+    RUN(a_callback_may_call_back_in);
+    RUN(a_destructor_is_not_asked_for);
+    RUN(a_callback_may_close_another_node_or_is_told_that_it_cannot);
+    return check_end();
+}
