@@ -27,10 +27,10 @@ build: ## Builds the release library: target/release/libcluster_gossip.so.1 and 
 	@ln -sfn libcluster_gossip.so target/release/libcluster_gossip.so.1
 
 header: ## Writes include/cluster_gossip.h anew from src/ffi.
-	cargo run --release --locked --quiet --example header
+	cargo run --release --locked --quiet --example header -- --write
 
 docs-tables: ## Writes docs/configuration.md and docs/status.md anew from the tables in the source.
-	cargo run --release --locked --quiet --example tables
+	cargo run --release --locked --quiet --example tables -- --write
 
 bench: ## Sets the machine up, builds, and runs the benchmarks.
 	@tools/setup bench

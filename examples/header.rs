@@ -23,7 +23,9 @@ pub fn header() -> String {
     out += &format!(
         "\n// The version of this header as 0xMMmmpp00.\n#define GOSSIP_VERSION_NUMBER 0x{major:02x}{minor:02x}{patch:02x}00\n"
     );
-    out += CONSTANTS;
+    // cbindgen has no words for usize::MAX.
+    out += "// As a key's length: the key ends at its NUL.\n#define GOSSIP_NUL SIZE_MAX\n";
+    out += part("types", &[ItemType::Constants]).trim_start();
     out += &title("status");
     out += &part("status", &[ItemType::Constants]);
     out += "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
@@ -126,13 +128,6 @@ const BEGIN: &str = "\
 #define CLUSTER_GOSSIP_H
 #include <stddef.h>
 #include <stdint.h>
-";
-
-const CONSTANTS: &str = "
-// As a key's length: the key ends at its NUL.
-#define GOSSIP_NUL SIZE_MAX
-// Size of an errbuf that every message fits, its NUL included.
-#define GOSSIP_ERRBUF 512
 ";
 
 const END: &str = "

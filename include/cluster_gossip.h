@@ -152,8 +152,8 @@ typedef struct gossip_sub {
 } gossip_sub;
 
 // Called for each event of a subscription, one call at a time, on the node's own dispatcher thread, with no lock held:
-// it may call any function. What waits for the same node (gossip_unsubscribe, gossip_close, gossip_leave,
-// gossip_wait_*) answers GOSSIP_ERR_WOULD_DEADLOCK in there. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
+// it may call any function. The waiting forms gossip_unsubscribe and gossip_close of the same
+// node answer GOSSIP_ERR_WOULD_DEADLOCK in there; other waits end when the node is closed. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
 // longjmp.
 typedef void (*gossip_event_fn)(void *user, const struct gossip_event *event);
 
@@ -307,7 +307,6 @@ gossip_status gossip_self(gossip_node node, gossip_members **out);
 // at most timeout_ms (-1: no limit of its own, 0: does not wait). The node can still be read; close it afterwards.
 //
 // GOSSIP_OK: acknowledged. GOSSIP_ERR_TIMEOUT: said, but not acknowledged by enough in time. GOSSIP_ERR_FAILED.
-// GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node, unless timeout_ms is 0: nothing was done.
 gossip_status gossip_leave(gossip_node node, int32_t timeout_ms);
 
 // Leaves the cluster without waiting: an event GOSSIP_EVENT_NODE_STATE with GOSSIP_STATE_LEFT tells the end.
@@ -327,8 +326,7 @@ gossip_status gossip_close_nowait(gossip_node node);
 
 // Waits until this node knows `alive` living members, itself included; at most timeout_ms (-1: for ever, 0: looks once).
 //
-// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile; GOSSIP_ERR_WOULD_DEADLOCK inside a callback of
-// this node, unless timeout_ms is 0.
+// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile.
 gossip_status gossip_wait_for_members(gossip_node node,
                                       size_t alive,
                                       int32_t timeout_ms);
@@ -336,8 +334,7 @@ gossip_status gossip_wait_for_members(gossip_node node,
 // Waits until this node has once been equal to a peer, or has no seeds: from then on its view can be trusted. At most
 // timeout_ms (-1: for ever, 0: looks once). The same is told by GOSSIP_EVENT_SYNCED.
 //
-// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile; GOSSIP_ERR_WOULD_DEADLOCK inside a callback of
-// this node, unless timeout_ms is 0.
+// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile.
 gossip_status gossip_wait_synced(gossip_node node, int32_t timeout_ms);
 
 // A page of text for people: own id and addresses, seeds and what became of them, members, drops by cause. Its form

@@ -157,6 +157,7 @@ pub unsafe extern "C" fn gossip_member_generation(member: *const gossip_member) 
 }
 
 /// Where the member is reached, as "10.0.0.7:4711" or "[::1]:4711".
+#[allow(rustdoc::broken_intra_doc_links)] // an address in brackets, no link
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_member_address(member: *const gossip_member, len: *mut usize) -> *const c_char {
     // SAFETY: as in gossip_member_id.

@@ -9,7 +9,7 @@ use super::config::ConfigObject;
 use super::guard::{guard, guard_err};
 use super::handle;
 use super::input::{MAX_NAME, MAX_SETTINGS, invalid, out, text, timeout};
-use super::sub::{SubObject, may_wait};
+use super::sub::SubObject;
 use super::types::{gossip_bytes, gossip_config, gossip_members, gossip_node, gossip_status};
 use crate::config::{Config, MAX_VALUE_LEN};
 use crate::error::Result;
@@ -178,10 +178,9 @@ pub unsafe extern "C" fn gossip_self(node: gossip_node, out: *mut *mut gossip_me
 /// at most timeout_ms (-1: no limit of its own, 0: does not wait). The node can still be read; close it afterwards.
 ///
 /// GOSSIP_OK: acknowledged. GOSSIP_ERR_TIMEOUT: said, but not acknowledged by enough in time. GOSSIP_ERR_FAILED.
-/// GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node, unless timeout_ms is 0: nothing was done.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_leave(node: gossip_node, timeout_ms: i32) -> gossip_status {
-    guard(|| handle::get::<NodeObject>(node.id)?.node.leave(may_wait(node, timeout(timeout_ms)?)?))
+    guard(|| handle::get::<NodeObject>(node.id)?.node.leave(timeout(timeout_ms)?))
 }
 
 /// Leaves the cluster without waiting: an event GOSSIP_EVENT_NODE_STATE with GOSSIP_STATE_LEFT tells the end.
@@ -223,21 +222,19 @@ fn close(node: gossip_node, how: impl FnOnce(&Node) -> Result<()>) -> gossip_sta
 
 /// Waits until this node knows `alive` living members, itself included; at most timeout_ms (-1: for ever, 0: looks once).
 ///
-/// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile; GOSSIP_ERR_WOULD_DEADLOCK inside a callback of
-/// this node, unless timeout_ms is 0.
+/// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_wait_for_members(node: gossip_node, alive: usize, timeout_ms: i32) -> gossip_status {
-    guard(|| handle::get::<NodeObject>(node.id)?.node.wait_for_members(alive, may_wait(node, timeout(timeout_ms)?)?))
+    guard(|| handle::get::<NodeObject>(node.id)?.node.wait_for_members(alive, timeout(timeout_ms)?))
 }
 
 /// Waits until this node has once been equal to a peer, or has no seeds: from then on its view can be trusted. At most
 /// timeout_ms (-1: for ever, 0: looks once). The same is told by GOSSIP_EVENT_SYNCED.
 ///
-/// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile; GOSSIP_ERR_WOULD_DEADLOCK inside a callback of
-/// this node, unless timeout_ms is 0.
+/// GOSSIP_ERR_TIMEOUT; GOSSIP_ERR_CLOSED if the node is closed meanwhile.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_wait_synced(node: gossip_node, timeout_ms: i32) -> gossip_status {
-    guard(|| handle::get::<NodeObject>(node.id)?.node.wait_synced(may_wait(node, timeout(timeout_ms)?)?))
+    guard(|| handle::get::<NodeObject>(node.id)?.node.wait_synced(timeout(timeout_ms)?))
 }
 
 /// A page of text for people: own id and addresses, seeds and what became of them, members, drops by cause. Its form

@@ -1,10 +1,8 @@
 //! subscriptions: each has one sink, a queue or a callback
 
-use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::events::{GOSSIP_EVENT_LOG, GOSSIP_EVENT_WARNING, GOSSIP_EVENTS_ALL, show};
 use super::guard::guard;
@@ -135,7 +133,7 @@ pub unsafe extern "C" fn gossip_subscribe(
         object.subs.lock().insert(pending.id());
 
         let taken = Arc::new(AtomicBool::new(true));
-        let mut callback = Callback { node: node.id, call, user, drop, taken: taken.clone() };
+        let mut callback = Callback { call, user, drop, taken: taken.clone() };
         let subscribed =
             object.node.subscribe_callback(filter, pending.id(), Box::new(move |event| callback.run(event)));
         if let Err((error, callback)) = subscribed {
@@ -148,23 +146,8 @@ pub unsafe extern "C" fn gossip_subscribe(
     })
 }
 
-thread_local! {
-    /// The node whose callback this thread runs; 0 for none.
-    static INSIDE: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Refuses to wait on a node inside a callback of the same node: what is waited for may need the thread that waits.
-/// Looking once, with a timeout of 0, is no waiting.
-pub(super) fn may_wait(node: gossip_node, timeout: Option<Duration>) -> Result<Option<Duration>> {
-    if INSIDE.get() == node.id && node.id != 0 && timeout != Some(Duration::ZERO) {
-        return Err(Status::WouldDeadlock.into());
-    }
-    Ok(timeout)
-}
-
 /// A host's function with its user pointer, until that is given back.
 struct Callback {
-    node: u64,
     call: unsafe extern "C" fn(*mut c_void, *const gossip_event),
     user: *mut c_void,
     drop: gossip_drop_fn,
@@ -179,10 +162,8 @@ unsafe impl Send for Callback {}
 impl Callback {
     fn run(&mut self, event: &Event) {
         let shown = show(event);
-        let before = INSIDE.replace(self.node);
         // SAFETY: the host's function and pointer, good until `drop` is called; the event lives until this returns.
         unsafe { (self.call)(self.user, &raw const shown) };
-        INSIDE.set(before);
     }
 }
 

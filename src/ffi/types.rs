@@ -99,8 +99,8 @@ pub struct gossip_event {
 }
 
 /// Called for each event of a subscription, one call at a time, on the node's own dispatcher thread, with no lock held:
-/// it may call any function. What waits for the same node (gossip_unsubscribe, gossip_close, gossip_leave,
-/// gossip_wait_*) answers GOSSIP_ERR_WOULD_DEADLOCK in there. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
+/// it may call any function. The waiting forms gossip_unsubscribe and gossip_close of the same
+/// node answer GOSSIP_ERR_WOULD_DEADLOCK in there; other waits end when the node is closed. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
 /// longjmp.
 pub type gossip_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const gossip_event)>;
 

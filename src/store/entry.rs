@@ -110,7 +110,12 @@ impl Entry {
     /// The key.
     pub fn key(&self) -> &str {
         // Keys were checked to be UTF-8 where they came in; the fallback can not be reached.
-        std::str::from_utf8(&self.0.slice[..self.head().key_len as usize]).unwrap_or("")
+        std::str::from_utf8(self.key_bytes()).unwrap_or("")
+    }
+
+    /// The key, as bytes.
+    pub fn key_bytes(&self) -> &[u8] {
+        &self.0.slice[..self.head().key_len as usize]
     }
 
     /// The key with its NUL, as bytes.

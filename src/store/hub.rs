@@ -37,6 +37,9 @@ pub struct Filter {
     pub no_self: bool,
 }
 
+/// Takes the entries that were visible in one shard; see [`Hub::subscribe`].
+pub type Offer<'a> = &'a mut dyn FnMut(&[Entry]);
+
 /// Why a subscription could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubscribeError {
@@ -277,7 +280,7 @@ impl Hub {
         sub: u64,
         tag: u64,
         _now: Time,
-        initial: &mut dyn FnMut(&mut dyn FnMut(&[Entry])),
+        initial: &mut dyn FnMut(Offer<'_>),
     ) -> Result<(), SubscribeError> {
         let shared = &self.shared;
         filter.what &= kind::VALID;

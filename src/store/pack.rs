@@ -193,5 +193,4 @@ fn millis(now: Time, then: Time) -> i64 {
 }
 
 #[cfg(test)]
-#[path = "pack_tests.rs"]
 mod tests;

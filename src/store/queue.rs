@@ -1,8 +1,8 @@
 //! A queue of events: references to what changed, at most one a key and member, taken in batches.
 //!
-//! A queue serves any number of subscriptions of any number of nodes. What waits in it are *marks* ([`mark`]): a mark
+//! A queue serves any number of subscriptions of any number of nodes. What waits in it are *marks* (`mark.rs`): a mark
 //! holds the newest version of an entry or view of a member, and counts the changes it stands for. So a queue is never
-//! longer than the state is large, whoever sleeps, and nothing is lost. [`pending`] has the rules.
+//! longer than the state is large, whoever sleeps, and nothing is lost. `pending.rs` has the rules.
 //!
 //! Locks: the queue's own lock comes last. Under it only signals are called, and no other lock is taken.
 

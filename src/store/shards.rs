@@ -18,10 +18,11 @@ enum Row {
 }
 
 impl Row {
-    fn key(&self) -> &str {
+    /// As bytes: comparing is most of a look-up, and needs no check of UTF-8.
+    fn key(&self) -> &[u8] {
         match self {
-            Row::One(e) => e.key(),
-            Row::Many(map) => map.values().next().map_or("", Entry::key),
+            Row::One(e) => e.key_bytes(),
+            Row::Many(map) => map.values().next().map_or(&[], Entry::key_bytes),
         }
     }
 
@@ -67,7 +68,7 @@ impl Default for Shards {
 }
 
 impl Shards {
-    fn place(&self, key: &str) -> (u64, &RwLock<HashTable<Row>>) {
+    fn place(&self, key: &[u8]) -> (u64, &RwLock<HashTable<Row>>) {
         let hash = self.hasher.hash_one(key);
         // The table uses the top bits and the low ones; the middle is free to choose the shard.
         (hash, &self.shards[(hash >> 24) as usize % SHARDS])
@@ -75,12 +76,14 @@ impl Shards {
 
     /// The entry that the life `nonce` has under `key`, tombstones included.
     pub fn get(&self, key: &str, nonce: u64) -> Option<Entry> {
+        let key = key.as_bytes();
         let (hash, shard) = self.place(key);
         shard.read().find(hash, |row| row.key() == key)?.get(nonce).cloned()
     }
 
     /// Every entry under `key`, tombstones included, in no order.
     pub fn each_of_key(&self, key: &str, f: impl FnMut(&Entry)) {
+        let key = key.as_bytes();
         let (hash, shard) = self.place(key);
         if let Some(row) = shard.read().find(hash, |row| row.key() == key) {
             row.each(f);
@@ -102,9 +105,9 @@ impl Shards {
 
     /// Puts an entry in; gives the one of the same life and key that it replaces.
     pub fn put(&self, entry: Entry) -> Option<Entry> {
-        let (hash, shard) = self.place(entry.key());
+        let (hash, shard) = self.place(entry.key_bytes());
         let mut shard = shard.write();
-        match shard.entry(hash, |row| row.key() == entry.key(), |row| self.hasher.hash_one(row.key())) {
+        match shard.entry(hash, |row| row.key() == entry.key_bytes(), |row| self.hasher.hash_one(row.key())) {
             Slot::Occupied(mut slot) => slot.get_mut().put(entry),
             Slot::Vacant(slot) => {
                 slot.insert(Row::One(entry));
@@ -115,6 +118,7 @@ impl Shards {
 
     /// Takes an entry out, if it is still the version `seq`.
     pub fn take(&self, key: &str, nonce: u64, seq: u64) -> Option<Entry> {
+        let key = key.as_bytes();
         let (hash, shard) = self.place(key);
         let mut shard = shard.write();
         let mut slot = shard.find_entry(hash, |row| row.key() == key).ok()?;

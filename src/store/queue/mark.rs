@@ -37,8 +37,8 @@ pub(super) enum What {
 
 /// Flags of entry marks.
 pub(super) mod flag {
-    /// Collected while the subscription was being set up, and not changed since: nobody was told of it, so that nobody
-    /// needs to be told of its end.
+    /// Collected while the subscription was being set up: the host was not told of the entry, and need not be told of
+    /// its end.
     pub const FRESH: u8 = 1;
     /// The version was read from the store, and the change that made it may yet be offered.
     pub const UNCONFIRMED: u8 = 2;

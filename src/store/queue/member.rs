@@ -13,6 +13,8 @@
 //! | `RESTARTED` | `RESTARTED` or `JOINED` of another life | `RESTARTED` | to the end |
 //! | `RESTARTED` | any other | `RESTARTED` | in place |
 //! | `REMOVED` | `JOINED`, `RESTARTED` | `RESTARTED` | in place |
+//! | `REMOVED` | `REMOVED` of another life | `REMOVED` | to the end |
+//! | `REMOVED` | any other of another life | the one offered | in place |
 //! | `REMOVED` | any other | `REMOVED` | in place |
 //! | any other | `REMOVED` | `REMOVED` | to the end |
 //! | any other | `RESTARTED`, or `JOINED` of another life | `RESTARTED` | to the end |
@@ -53,6 +55,8 @@ pub(super) fn step(waiting: u32, offered: u32, same_life: bool) -> Step {
         (RESTARTED, _) if another => Step::End(RESTARTED),
         (RESTARTED, _) => Step::Keep,
         (REMOVED, JOINED | RESTARTED) => Step::Become(RESTARTED),
+        (REMOVED, REMOVED) if !same_life => Step::End(REMOVED),
+        (REMOVED, offered) if !same_life => Step::Become(offered),
         (REMOVED, _) => Step::Keep,
         (_, REMOVED) => Step::End(REMOVED),
         (_, RESTARTED) => Step::End(RESTARTED),

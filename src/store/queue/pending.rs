@@ -13,13 +13,14 @@
 //!
 //! What could be told twice is remembered: [`super::told`].
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use hashbrown::{HashMap, HashTable};
 
 use super::mark::{List, MemberMark, NIL, Note, Slab, What, flag};
-use super::told::{GoneLives, SMALL, Told, same_key, shrink, shrink_map, widen};
+use super::told::{GoneLives, News, SMALL, Told, same_key, shrink, widen};
 use crate::store::entry::{Entry, MemberId};
 use crate::store::event::kind;
 use crate::store::hub::Shared;
@@ -82,8 +83,6 @@ pub(super) struct Pending {
     state: u32,
     synced: u32,
     told: Told,
-    /// Lives told as joined while setting up, whose joining may yet be offered.
-    joined: HashMap<MemberId, u64>,
     /// Lives that went while marks waited, and how many times one did.
     gone: GoneLives,
     departures: usize,
@@ -120,7 +119,6 @@ impl Pending {
             state: NIL,
             synced: NIL,
             told: Told::default(),
-            joined: HashMap::new(),
             gone: GoneLives::default(),
             departures: 0,
         }
@@ -216,10 +214,14 @@ impl Pending {
             return;
         }
         let initializing = self.is_initializing();
-        let wanted = self.wants_entry(!expired && entry.is_visible(now));
-        let flags = if initializing { flag::FRESH } else { 0 } | if expired { flag::EXPIRED } else { 0 };
+        let visible = !expired && entry.is_visible(now);
+        let wanted = self.wants_entry(visible);
+        let mut flags = if expired { flag::EXPIRED } else { 0 };
         let Some(at) = self.find_entry(lists.slab, hash, entry) else {
             // While setting up every version counts: an older one may yet be read from the store.
+            if initializing {
+                flags |= flag::FRESH;
+            }
             if wanted || initializing {
                 self.push_indexed(lists, hash, 1, What::Entry(entry.clone(), flags));
             }
@@ -227,19 +229,20 @@ impl Pending {
         };
         let mark = lists.slab.get_mut(at);
         let What::Entry(held, held_flags) = &mut mark.what else { return };
+        let fresh = *held_flags & flag::FRESH;
         match entry.version().cmp(&held.version()) {
-            std::cmp::Ordering::Less => return,
-            std::cmp::Ordering::Equal => {
+            Ordering::Less => return,
+            Ordering::Equal => {
                 *held_flags &= !flag::UNCONFIRMED;
                 if !expired || *held_flags & flag::EXPIRED != 0 {
                     return;
                 }
-                *held_flags = flags;
+                *held_flags |= flag::EXPIRED;
             }
-            std::cmp::Ordering::Greater => mark.what = What::Entry(entry.clone(), flags),
+            Ordering::Greater => mark.what = What::Entry(entry.clone(), flags | fresh),
         }
         mark.count += 1;
-        if !wanted && !initializing {
+        if !initializing && (!wanted || fresh != 0 && !visible) {
             self.remove(lists, at);
             self.removed();
         }
@@ -290,17 +293,12 @@ impl Pending {
     }
 
     /// Notes which lives go when a member changes, whether or not anyone wants to know of members.
-    pub(super) fn note_lives(&mut self, lists: &mut Lists<'_>, event: u32, view: &MemberView) {
+    fn note_lives(&mut self, event: u32, view: &MemberView) {
         let removed = event == kind::MEMBER_REMOVED;
         if !removed && event & (kind::MEMBER_JOINED | kind::MEMBER_RESTARTED) == 0 {
             return;
         }
         let life = &view.life;
-        self.told.forget(life, removed);
-        if removed && self.joined.get(&life.id) == Some(&life.nonce) {
-            self.joined.remove(&life.id);
-            shrink_map(&mut self.joined);
-        }
         if self.is_initializing() {
             if let Some(initial) = &mut self.initial {
                 initial.gone.note(life, removed);
@@ -308,9 +306,6 @@ impl Pending {
         } else if self.live > 0 && (removed || event == kind::MEMBER_RESTARTED) {
             self.gone.note(life, removed);
             self.departures += 1;
-            if self.departures > GONE_LIVES {
-                self.forget_gone(lists);
-            }
         }
     }
 
@@ -343,7 +338,11 @@ impl Pending {
         if self.ended && !self.is_initializing() {
             return;
         }
-        self.note_lives(lists, event, view);
+        let news = self.told.news(event, &view.life);
+        if news == News::Over {
+            return;
+        }
+        self.note_lives(event, view);
         let wants_joined = self.what & kind::MEMBER_JOINED != 0;
         if let Some(initial) = &mut self.initial
             && self.aside.is_some()
@@ -359,8 +358,10 @@ impl Pending {
         if self.ended {
             return;
         }
-        let repeated = event == kind::MEMBER_JOINED && self.joined.get(&view.life.id) == Some(&view.life.nonce);
-        self.merge_member(lists, event, view, hash, repeated);
+        self.merge_member(lists, event, view, hash, news == News::Told);
+        if self.departures > GONE_LIVES {
+            self.forget_gone(lists);
+        }
     }
 
     pub(super) fn find_member(&self, slab: &Slab, hash: u32, id: &MemberId, joining: bool) -> Option<u32> {
@@ -467,12 +468,14 @@ impl Pending {
             for view in &all {
                 initial.gone.note(&view.life, false);
             }
-            all.retain(|view| view.status.is_present() && !initial.gone.has(&view.life));
-            if self.what & kind::MEMBER_JOINED != 0 {
-                // What is pushed now goes to the list of what can be taken, and so before what waits aside.
-                for view in all {
-                    let Some(hash) = hash(&view) else { continue };
-                    self.joined.insert(view.life.id.clone(), view.life.nonce);
+            all.retain(|view| !initial.gone.has(&view.life));
+            let wants_joined = self.what & kind::MEMBER_JOINED != 0;
+            for view in all {
+                let Some(hash) = hash(&view) else { continue };
+                let joined = wants_joined && view.status.is_present();
+                self.told.list(&view.life, joined);
+                if joined {
+                    // The list is already the one of what can be taken, which what waits aside is not in yet.
                     self.push_member(lists, kind::MEMBER_JOINED, &view, hash);
                 }
             }
@@ -496,13 +499,15 @@ impl Pending {
         }
     }
 
+    /// Bytes held to remember what was told.
+    #[cfg(test)]
+    pub fn told_bytes(&self) -> usize {
+        self.told.bytes()
+    }
+
     /// Bytes held beside the slab, without what entries themselves take.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.index.allocation_size()
-            + self.lines.capacity() * size_of::<u32>()
-            + self.told.bytes()
-            + self.joined.allocation_size()
-            + self.gone.bytes()
+        self.index.allocation_size() + self.lines.capacity() * size_of::<u32>() + self.told.bytes() + self.gone.bytes()
     }
 }

@@ -1,8 +1,11 @@
 //! What a subscription must remember so that nothing is told twice, and which lives are gone.
 
+use std::cmp::Ordering;
+
 use hashbrown::{HashMap, HashTable};
 
 use crate::store::entry::{Entry, Life, LifeRef, MemberId};
+use crate::store::event::kind;
 
 /// Tables and rings with more room than this are made smaller when they are less than an eighth full.
 pub(super) const SMALL: usize = 64;
@@ -15,68 +18,84 @@ struct Version {
     entry: Entry,
 }
 
-/// What was told early of the latest life of an id.
-struct ToldOf {
+/// What is known of the latest life of an id.
+struct Known {
     life: LifeRef,
+    /// It was in the table of members when the subscription was set up.
+    listed: bool,
+    /// It was told as joined then.
+    joined: bool,
     entries: HashTable<Version>,
 }
 
-/// Versions that were told and may be offered yet: one that was read from the store while a subscription was set up, told,
-/// and only then offered by its writer; and one whose time to live ended while its mark waited, told as deleted before its
-/// expiry is offered.
+impl Known {
+    fn new(life: &LifeRef) -> Known {
+        Known { life: life.clone(), listed: false, joined: false, entries: HashTable::new() }
+    }
+}
+
+/// What was told and may be offered yet:
+///
+/// - members that were told as joined when the subscription was set up, and lives that were over by then;
+/// - entries that were read from the store then, told, and only after that offered by their writer;
+/// - entries whose time to live ended while their mark waited, told as deleted before their expiry is offered.
 ///
 /// Each is remembered until what would tell it again has come, or the life goes: never longer than it is part of the
 /// state.
 #[derive(Default)]
-pub(super) struct Told(HashMap<MemberId, ToldOf>);
+pub(super) struct Told(HashMap<MemberId, Known>);
 
 impl Told {
-    /// Remembers that a version was told before it was offered.
-    pub fn note(&mut self, entry: &Entry, hash: u32, deleted: bool) {
-        let life = &entry.head().life;
-        let of = self.0.entry(life.id.clone());
-        let of = of.or_insert_with(|| ToldOf { life: life.clone(), entries: HashTable::new() });
-        if of.life.nonce != life.nonce {
-            if of.life.rank() > life.rank() {
-                return;
-            }
-            *of = ToldOf { life: life.clone(), entries: HashTable::new() };
-        }
-        let told = Version { hash, deleted, entry: entry.clone() };
-        match of.entries.find_mut(widen(hash), |t| t.hash == hash && same_key(&t.entry, entry)) {
-            Some(old) => *old = told,
-            None => drop(of.entries.insert_unique(widen(hash), told, |t| widen(t.hash))),
+    /// A life that was in the table of members when the subscription was set up; `joined`: it was told as joined.
+    pub fn list(&mut self, life: &LifeRef, joined: bool) {
+        let known = self.0.entry(life.id.clone()).or_insert_with(|| Known::new(life));
+        if known.life.rank() <= life.rank() {
+            *known = Known { listed: true, joined, ..Known::new(life) };
         }
     }
 
-    /// Whether what is offered was told already.
+    /// Remembers that a version was told before it was offered.
+    pub fn note(&mut self, entry: &Entry, hash: u32, deleted: bool) {
+        let life = &entry.head().life;
+        let known = self.0.entry(life.id.clone()).or_insert_with(|| Known::new(life));
+        if known.life.nonce != life.nonce {
+            if known.life.rank() > life.rank() {
+                return;
+            }
+            *known = Known::new(life);
+        }
+        let told = Version { hash, deleted, entry: entry.clone() };
+        match known.entries.find_mut(widen(hash), |t| t.hash == hash && same_key(&t.entry, entry)) {
+            Some(old) => *old = told,
+            None => drop(known.entries.insert_unique(widen(hash), told, |t| widen(t.hash))),
+        }
+    }
+
+    /// Whether what is offered was told already, or is of a life that is known to be over.
     pub fn has(&mut self, entry: &Entry, hash: u32, expired: bool) -> bool {
         if self.0.is_empty() {
             return false;
         }
         let life = &entry.head().life;
-        let Some(of) = self.0.get_mut(&life.id) else { return false };
-        if of.life.nonce != life.nonce {
-            if of.life.rank() < life.rank() {
-                self.0.remove(&life.id);
-            }
-            return false;
+        let Some(known) = self.0.get_mut(&life.id) else { return false };
+        if known.life.nonce != life.nonce {
+            return life.rank() < known.life.rank();
         }
         let same = |t: &Version| t.hash == hash && same_key(&t.entry, entry);
-        let Ok(found) = of.entries.find_entry(widen(hash), same) else { return false };
+        let Ok(found) = known.entries.find_entry(widen(hash), same) else { return false };
         let told = found.get();
         let (was, over) = match entry.version().cmp(&told.entry.version()) {
-            std::cmp::Ordering::Less => (true, false),
-            std::cmp::Ordering::Equal if expired => (told.deleted, true),
+            Ordering::Less => (true, false),
+            Ordering::Equal if expired => (told.deleted, true),
             // If it was told as deleted, the expiry is yet to be offered.
-            std::cmp::Ordering::Equal => (true, !told.deleted),
+            Ordering::Equal => (true, !told.deleted),
             // The tombstone of what was told as deleted is no news.
-            std::cmp::Ordering::Greater => (told.deleted && entry.head().deleted, true),
+            Ordering::Greater => (told.deleted && entry.head().deleted, true),
         };
         if over {
             found.remove();
-            shrink(&mut of.entries, |t| t.hash);
-            if of.entries.is_empty() {
+            shrink(&mut known.entries, |t| t.hash);
+            if known.entries.is_empty() && !known.listed {
                 self.0.remove(&life.id);
                 shrink_map(&mut self.0);
             }
@@ -84,18 +103,37 @@ impl Told {
         was
     }
 
-    /// A life has come, or with `removed` gone: forgets what it puts an end to.
-    pub fn forget(&mut self, life: &Life, removed: bool) {
-        if self.0.get(&life.id).is_some_and(|of| is_past(&of.life, life, removed)) {
-            self.0.remove(&life.id);
-            shrink_map(&mut self.0);
+    /// What is to be made of news of a life, which is forgotten if it ends here.
+    pub fn news(&mut self, event: u32, life: &Life) -> News {
+        let Some(known) = self.0.get(&life.id) else { return News::New };
+        let same = known.life.nonce == life.nonce;
+        if !same && life.rank() < known.life.rank() {
+            return News::Over;
         }
+        if same && event != kind::MEMBER_REMOVED {
+            let coming = event & (kind::MEMBER_JOINED | kind::MEMBER_RESTARTED) != 0;
+            return if coming && known.joined { News::Told } else { News::New };
+        }
+        self.0.remove(&life.id);
+        shrink_map(&mut self.0);
+        News::New
     }
 
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.0.allocation_size() + self.0.values().map(|of| of.entries.allocation_size()).sum::<usize>()
     }
+}
+
+/// What news of a member is worth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    /// To be told.
+    New,
+    /// The host knows, or will; but the view may be newer.
+    Told,
+    /// Of a life that was over before the subscription was set up.
+    Over,
 }
 
 /// Up to where lives of an id are gone.
@@ -137,11 +175,6 @@ impl GoneLives {
 
 pub(super) fn same_key(a: &Entry, b: &Entry) -> bool {
     a.head().life.nonce == b.head().life.nonce && a.key_with_nul() == b.key_with_nul()
-}
-
-/// Whether `old` is over once `life` has come, or with `removed` has gone.
-fn is_past(old: &Life, life: &Life, removed: bool) -> bool {
-    if old.nonce == life.nonce { removed } else { old.rank() < life.rank() }
 }
 
 /// The table takes the low bits and the top ones.
