@@ -310,7 +310,7 @@ fn a_taken_port_and_bad_settings_fail_to_open_in_words() {
     assert!(error.message().contains(&address), "{error}");
     let error = Node::open(&config(&[("bind", "0.0.0.0:0"), ("seeds", "[2001:db8::1]:1")])).unwrap_err();
     assert_eq!(error.status(), Status::Advertise);
-    let error = Node::open(&config(&[("gossip_settle", "10s")])).unwrap_err();
+    let error = Node::open(&config(&[("join_retry", "10s")])).unwrap_err();
     assert_eq!(error.status(), Status::BadSetting);
 }
 

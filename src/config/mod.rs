@@ -157,7 +157,6 @@ fn shortened(text: &str) -> String {
 /// What two settings must be to each other.
 fn check_relations(settings: &Settings) -> Result<()> {
     let at_most = [
-        ("gossip_settle", "gossip_interval", settings.gossip_settle <= settings.gossip_interval),
         ("join_retry", "join_retry_max", settings.join_retry <= settings.join_retry_max),
         ("max_value_size", "max_state_size_per_member", settings.max_value_size <= settings.max_state_size_per_member),
         ("departed_grace", "departed_record", settings.departed_grace <= settings.departed_record),
@@ -244,9 +243,7 @@ mod tests {
         assert_eq!(error.message(), "join_retry (10s) must not be more than join_retry_max (5s)");
         config.set("join_retry_max", "10s").unwrap();
         config.settings().unwrap();
-        for (name, value) in
-            [("gossip_settle", "10s"), ("max_state_size_per_member", "1MiB"), ("departed_grace", "48h")]
-        {
+        for (name, value) in [("max_state_size_per_member", "1MiB"), ("departed_grace", "48h")] {
             let mut config = Config::new();
             config.set(name, value).unwrap();
             assert_eq!(config.settings().unwrap_err().status(), Status::BadSetting, "{name}");

@@ -307,7 +307,7 @@ pub static ROWS: &[Row] = &[
         default: c"50ms",
         bounds: c"0ms..10s",
         live: true,
-        text: c"How old a change must be before the gossip interval offers it, so that it is not sent to members to whom it is already under way. 0: offered at once. Must not exceed gossip_interval.",
+        text: c"How old a change must be before the gossip interval offers it, so that it is not sent to members to whom it is already under way. 0: offered at once. Never longer than gossip_interval, whatever it is set to.",
         ..row(c"gossip_settle", Access::Duration(|s| &mut s.gossip_settle))
     },
     Row {

@@ -82,7 +82,7 @@ impl Engine {
         self.store.members.put(claim.view(None, nonce == self.me));
         self.members.insert(nonce, Member::new(claim));
         self.refresh_presence(nonce);
-        self.touch(now, nonce, self.settings.gossip_settle);
+        self.touch(now, nonce, self.settle());
     }
 
     /// Tells hosts and peers that a member's record has changed.
@@ -190,7 +190,7 @@ impl Engine {
         }
         let (id, word) = (old.life.id.clone(), member.claim.status.word());
         if silent {
-            self.touch(now, record.nonce, self.settings.gossip_settle);
+            self.touch(now, record.nonce, self.settle());
         } else {
             self.log(now, Level::Info, || format!("member {id:?} is {word}"));
             self.member_updated(now, record.nonce, event);

@@ -467,7 +467,13 @@ impl Engine {
         let tick = self.tick_at.unwrap_or(Time::NEVER);
         let leave = self.leaving.as_ref().map_or(Time::NEVER, Leaving::next_timeout);
         let seeds = self.seeds.iter().map(Seed::next_timeout).min().unwrap_or(Time::NEVER);
-        expiry.min(tick).min(leave).min(seeds).min(self.rumors.next_timeout()).min(self.sync_at).min(self.housekeeping_at)
+        expiry
+            .min(tick)
+            .min(leave)
+            .min(seeds)
+            .min(self.rumors.next_timeout())
+            .min(self.sync_at)
+            .min(self.housekeeping_at)
     }
 
     /// The counters.
@@ -493,7 +499,7 @@ impl Engine {
         if let Some(expiry) = expiry {
             self.note_expiry(self.me, expiry);
             // A rumor tells it at once; the interval then makes certain.
-            let settle = if self.settings.rumors { self.settings.gossip_settle } else { COALESCE };
+            let settle = if self.settings.rumors { self.settle() } else { COALESCE };
             self.touch(now, self.me, settle);
             self.rumor_own(now);
         }
@@ -551,6 +557,11 @@ impl Engine {
         }
         let earliest = (self.last_tick + self.settings.gossip_interval).max(now + settle);
         self.tick_at = Some(self.tick_at.map_or(earliest, |at| at.min(earliest)));
+    }
+
+    /// How long a change waits for the gossip interval; it may be under way to others already.
+    fn settle(&self) -> Duration {
+        self.settings.gossip_settle.min(self.settings.gossip_interval)
     }
 
     /// Gossip as soon as the interval allows.

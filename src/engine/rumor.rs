@@ -275,7 +275,13 @@ impl Engine {
     }
 
     /// A rumor from `sender`: taken in like any segment, and passed on within its arc.
-    pub(super) fn handle_rumor(&mut self, now: Time, sender: u64, body: &[u8], touched: &mut Vec<u64>) -> Result<(), Malformed> {
+    pub(super) fn handle_rumor(
+        &mut self,
+        now: Time,
+        sender: u64,
+        body: &[u8],
+        touched: &mut Vec<u64>,
+    ) -> Result<(), Malformed> {
         let mut r = Reader::new(body);
         let arc = Span { from: r.u64()?, to: r.u64()? };
         let bytes = r.bytes(r.len())?;

@@ -116,7 +116,7 @@ impl Engine {
         self.counters.entries_known += applied.known as u64;
         self.counters.entries_refused += applied.refused.len() as u64;
         if applied.advanced {
-            self.touch(now, owner, self.settings.gossip_settle);
+            self.touch(now, owner, self.settle());
         } else {
             self.counters.segments_useless += 1;
         }
