@@ -44,8 +44,9 @@ fn key(key: &str) -> (*const c_char, usize) {
 fn set(node: gossip_node, name: &str, value: &[u8]) {
     let (k, len) = key(name);
     // SAFETY: all pointers come with their lengths and outlive the call.
-    let status =
-        unsafe { gossip_set(node, k, len, ptr::null(), value.as_ptr().cast::<c_void>(), value.len(), ptr::null_mut(), 0) };
+    let status = unsafe {
+        gossip_set(node, k, len, ptr::null(), value.as_ptr().cast::<c_void>(), value.len(), ptr::null_mut(), 0)
+    };
     assert_eq!(status, 0);
 }
 
@@ -219,6 +220,8 @@ fn main() {
             })
             .collect();
         let text = serde_json::to_string_pretty(&rows).expect("figures are plain numbers");
-        std::fs::File::create(&path).and_then(|mut f| f.write_all(text.as_bytes())).expect("the JSON file can be written");
+        std::fs::File::create(&path)
+            .and_then(|mut f| f.write_all(text.as_bytes()))
+            .expect("the JSON file can be written");
     }
 }

@@ -33,8 +33,11 @@ fn hostile() -> impl Strategy<Value = Hostile> {
     let frame = (0u8..10, vec(any::<u8>(), 0..80));
     prop_oneof![
         vec(any::<u8>(), 0..200).prop_map(Hostile::Bytes),
-        (sender, any::<bool>(), vec(frame, 0..4))
-            .prop_map(|(sender, target, frames)| Hostile::Frames { sender, target, frames }),
+        (sender, any::<bool>(), vec(frame, 0..4)).prop_map(|(sender, target, frames)| Hostile::Frames {
+            sender,
+            target,
+            frames
+        }),
         (any::<prop::sample::Index>(), vec((any::<prop::sample::Index>(), any::<u8>()), 1..6))
             .prop_map(|(pick, changes)| Hostile::Changed { pick, changes }),
     ]

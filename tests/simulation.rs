@@ -20,7 +20,9 @@ fn seeds(count: u64) -> Vec<u64> {
 
 /// Fails with the seed and the one command that repeats the run.
 fn must<T>(seed: u64, result: Result<T, String>) -> T {
-    result.unwrap_or_else(|e| panic!("seed {seed}: {e}\nrepeat with: SIM_SEED={seed} cargo test --release --test simulation"))
+    result.unwrap_or_else(|e| {
+        panic!("seed {seed}: {e}\nrepeat with: SIM_SEED={seed} cargo test --release --test simulation")
+    })
 }
 
 fn converge(world: &mut World, seed: u64, limit: Duration) {
@@ -151,9 +153,10 @@ fn the_dead_stay_dead_and_a_leaver_is_seen_as_left() {
     converge(&mut world, 8, 20 * SECOND);
     world.leave(3);
     let left = |world: &World| {
-        world.members().iter().all(|n| {
-            world.nodes[*n].store.members.by_id("m3").is_some_and(|m| m.status.word() == "left")
-        })
+        world
+            .members()
+            .iter()
+            .all(|n| world.nodes[*n].store.members.by_id("m3").is_some_and(|m| m.status.word() == "left"))
     };
     assert!(world.run_until(10 * SECOND, 100 * MS, left));
     assert_eq!(world.nodes[3].store.leave_result(), Some(true));

@@ -296,20 +296,20 @@ TEST(a_callback_may_end_its_subscription_and_use_the_node) {
     std::atomic<gossip_status> waiting{1}, set{1};
     OPEN(node, "inside");
     std::atomic<cg::subscription *> self{nullptr};
-    auto sub = node.try_subscribe(cg::filter(cg::event_kind::entries).key("c"), [&, token = counted(alive)](const cg::event &) noexcept {
+    auto sub = node.try_subscribe(cg::filter(cg::event_kind::entries).key("c"), [&, token = counted(alive)](const cg::event &event) noexcept {
         ++calls;
         set = node.try_set("answer", 42).status();
-        if (auto *mine = self.load()) {
-            waiting = mine->try_unsubscribe().status();
-            // Its destructor does not wait here, and what the function holds lives until it returns.
-            cg::subscription ended(std::move(*mine));
-        }
+        if (!event.entry() || event.entry()->integer() != 2) return;
+        auto *mine = self.load();
+        waiting = mine->try_unsubscribe().status();
+        // Its destructor does not wait here, and what the function holds lives until it returns.
+        cg::subscription ended(std::move(*mine));
     });
     CHECK(sub);
+    self = &*sub;
     CHECK(node.try_set("c", 1));
     CHECK(UNTIL(calls == 1));
     CHECK(UNTIL(*node.try_get_own("answer")));
-    self = &*sub;
     CHECK(node.try_set("c", 2));
     CHECK(UNTIL(alive == 0));
     CHECK_STATUS(waiting, GOSSIP_ERR_WOULD_DEADLOCK);

@@ -147,14 +147,13 @@ build_and_run dlopen_cpp_plain "$cxx17 $plain_cxx" "$here/dlopen.cpp" "-ldl -lpt
 
 # ---- what users copy: the README's program, the installed form, the demo programs ----
 
-# Both demo programs in one cluster; each exits 0 only if it saw the other's greeting and counter. The limit of the
-# second is long, and ends early by a signal as soon as the first, which sees both, is done.
+# Both demo programs in one cluster; each exits 0 only if it saw the other's greeting and counter.
 demos() {
     rm -f "$out/address"
-    "$out/demo_c" --language C --seeds "" --seconds 20 --print-address "$out/address" --expect 2 >"$out/demo_c.log" 2>&1 &
+    "$out/demo_c" --language C --seeds "" --seconds 10 --print-address "$out/address" --expect 2 >"$out/demo_c.log" 2>&1 &
     first=$!
     while [ ! -s "$out/address" ] && kill -0 $first 2>/dev/null; do sleep 0.1; done
-    "$out/demo_cpp" --language C++ --seeds "$(cat "$out/address")" --seconds 20 --expect 2 &
+    "$out/demo_cpp" --language C++ --seeds "$(cat "$out/address")" --seconds 10 --expect 2 &
     second=$!
     status=0
     wait $first || status=1

@@ -131,7 +131,9 @@ pub fn offsets(world: &World) -> Result<(), String> {
         let offsets: serde_json::Value = node.engine.offsets_json().parse().unwrap();
         for (target, owners) in offsets.as_object().unwrap() {
             let Some(at_target) = held.get(target.as_str()) else { continue };
-            let Some(target_node) = members.iter().map(|n| &world.nodes[*n]).find(|t| t.id == *target) else { continue };
+            let Some(target_node) = members.iter().map(|n| &world.nodes[*n]).find(|t| t.id == *target) else {
+                continue;
+            };
             for (owner, offset) in owners.as_object().unwrap() {
                 // Of two lives of one id the two may know different ones: then there is nothing to compare.
                 let life = |at: &super::SimNode, id: &str| at.store.members.by_id(id).map(|m| m.life.nonce);
@@ -140,7 +142,10 @@ pub fn offsets(world: &World) -> Result<(), String> {
                 }
                 let holds = at_target.get(owner).and_then(|v| v.as_u64()).unwrap_or(0);
                 if offset.as_u64().unwrap() > holds {
-                    return Err(format!("{} counts {offset} of {owner} as committed at {target}, which holds {holds}", node.id));
+                    return Err(format!(
+                        "{} counts {offset} of {owner} as committed at {target}, which holds {holds}",
+                        node.id
+                    ));
                 }
             }
         }

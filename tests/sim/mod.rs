@@ -155,7 +155,13 @@ impl World {
     }
 
     /// Starts a process at a given address; one that had the address before must have ended.
-    pub fn start_at(&mut self, id: &str, address: SocketAddr, seeds: &[usize], change: impl FnOnce(&mut Settings)) -> usize {
+    pub fn start_at(
+        &mut self,
+        id: &str,
+        address: SocketAddr,
+        seeds: &[usize],
+        change: impl FnOnce(&mut Settings),
+    ) -> usize {
         let number = self.nodes.len();
         let mut settings = Settings {
             seeds: seeds.iter().map(|n| self.nodes[*n].address.to_string()).collect(),
@@ -308,7 +314,9 @@ impl World {
         match event.what {
             What::Deliver { from, stream: true, bytes, .. } => node.engine.handle_stream(now, from, &bytes),
             What::Deliver { from, bytes, .. } => node.engine.handle_datagram(now, from, &bytes),
-            What::StreamFailed { to, .. } => node.engine.handle_send_failed(now, to, Path::Stream, false, "unreachable"),
+            What::StreamFailed { to, .. } => {
+                node.engine.handle_send_failed(now, to, Path::Stream, false, "unreachable")
+            }
             What::Resolved { seed, .. } => {
                 let result = seed.parse().map(|a| vec![a]).map_err(|_| "not an address".to_owned());
                 node.engine.handle_resolved(now, &seed, result);
@@ -381,7 +389,8 @@ impl World {
 
     /// Numbers of the processes that run and take part.
     pub fn members(&self) -> Vec<usize> {
-        let takes_part = |n: &SimNode| !matches!(n.store.state(), NodeState::Left | NodeState::Leaving | NodeState::Failed);
+        let takes_part =
+            |n: &SimNode| !matches!(n.store.state(), NodeState::Left | NodeState::Leaving | NodeState::Failed);
         (0..self.nodes.len()).filter(|n| self.nodes[*n].running && takes_part(&self.nodes[*n])).collect()
     }
 

@@ -34,7 +34,7 @@ ENDS = {
     "end of the program": "",
     "sys.exit": "sys.exit(0)",
     "in a callback's thread": "ended = threading.Event(); node.on_change(lambda c: ended.set()); assert ended.wait(60)",
-    "while an iteration waits": "threading.Thread(target=lambda: [0 for _ in node.changes(key='never')], daemon=True).start()",
+    "while an iteration waits": "feed = node.changes(key='never'); threading.Thread(target=list, args=(feed,), daemon=True).start()",
     "with a reference cycle": "node.cycle = node; changes = node.changes(); node.changes_again = changes",
     "after an exception": "sys.excepthook = lambda *a: None; 1 / 0",
 }
@@ -47,7 +47,7 @@ def test_exit_without_close(open_node: Open, how: str) -> None:
         name = f"exits-{attempt}"
         process = program(BUSY + ENDS[how] + "\n", observer.setting("cluster"), name, observer.address)
         status, out, err = ending(process)
-        assert (status, out, err) == (1 if how == "after an exception" else 0, "", "")
+        assert (status, out, err) == (1 if how == "after an exception" else 0, "", ""), err
 
         def status_seen(name: str = name) -> List[MemberStatus]:
             return [member.status for member in observer.members(departed=True) if member.id == name]
