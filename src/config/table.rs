@@ -369,7 +369,7 @@ pub static ROWS: &[Row] = &[
         default: c"3",
         bounds: c"0..100",
         live: true,
-        text: c"How many members must acknowledge that this node leaves (fewer where fewer are there). 0: none. Higher: surer that all learn of it, for a longer wait.",
+        text: c"How many members must acknowledge that this node leaves; where fewer than twice as many are there, half of them. 0: none. Higher: surer that all learn of it, for a longer wait.",
         ..row(c"leave_acks", Access::Integer(|s| &mut s.leave_acks))
     },
     Row {

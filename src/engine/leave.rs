@@ -51,7 +51,8 @@ impl Engine {
         self.leaving = Some(self::Leaving {
             until: now + settings.leave_timeout,
             repeat_at: now,
-            needed: settings.leave_acks.min(self.others.len()),
+            // A majority of few is enough: one of them may be dead without anyone knowing it yet.
+            needed: settings.leave_acks.min(self.others.len().div_ceil(2)),
             acknowledged: HashSet::new(),
         });
         self.member_updated(now, self.me, kind::MEMBER_LEFT);
