@@ -82,7 +82,7 @@ pub struct Event {
     pub code: i32,
     /// `NODE_STATE`, `WARNING`, `LOG`, `ENTRY_REFUSED`: in words.
     pub text: Option<Arc<str>>,
-    /// `LOG`: the part of the library that speaks.
+    /// `LOG`: the part of the library that speaks. `ENTRY_REFUSED`: the key.
     pub target: Option<Arc<str>>,
     /// The entry, for entry events.
     pub entry: Option<EntryView>,
