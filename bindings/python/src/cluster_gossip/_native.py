@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-import threading
 import time
 import weakref
 from ctypes import byref, c_int32, c_uint64, c_void_p
@@ -24,18 +23,36 @@ BATCH = 256
 Key = Union[str, bytes]
 
 
-class _ErrBuf(threading.local):
-    """One buffer a thread for the library's words about an error: making one for each call would cost more than the call."""
+class ErrBuf:
+    """A buffer for the library's words about an error. Making one for each call would cost more than the call, so they are lent out.
+
+    Not one a thread: at exit the interpreter clears the thread-local variables of daemon threads, and would free the buffer of one that
+    is still inside a native call. A local variable of the caller, in contrast, lives as long as the call.
+    """
+
+    __slots__ = ("address", "buffer")
+    _free: List[ErrBuf] = []
 
     def __init__(self) -> None:
         self.buffer = ctypes.create_string_buffer(_constants.ERRBUF)
         self.address = ctypes.addressof(self.buffer)
 
-    def text(self) -> str:
-        return self.buffer.value.decode("utf-8", "replace")
+    @classmethod
+    def lend(cls) -> ErrBuf:
+        """One that nobody uses."""
+        # Both list operations are atomic, so neither threads nor signal handlers get the same one.
+        try:
+            return cls._free.pop()
+        except IndexError:
+            return cls()
 
+    def give_back(self) -> None:
+        """Others may have it."""
+        self._free.append(self)
 
-ERRBUF = _ErrBuf()
+    def error(self, status: int) -> errors.GossipError:
+        """The error of a status, with these words."""
+        return errors.make(status, self.buffer.value.decode("utf-8", "replace"))
 
 
 def key_bytes(key: Key) -> bytes:

@@ -21,7 +21,7 @@ from . import _constants, _ffi, _loader, _records, errors
 from ._constants import Kind, NodeState
 from ._dispatch import Callback, Subscription, dispatcher, dispatcher_thread
 from ._feeds import AsyncChanges, Changes
-from ._native import ERRBUF, Key, check, key_bytes, survivors, take_bytes, wait_slice
+from ._native import ErrBuf, Key, check, key_bytes, survivors, take_bytes, wait_slice
 from ._records import Any, Change, Entry, Member, Value
 from ._settings import SettingValue, as_text, c_text
 
@@ -114,10 +114,12 @@ class Node:
 
     @staticmethod
     def _open_call(function: Callable[..., int], *arguments: AnyType) -> None:
-        errbuf = ERRBUF
+        errbuf = ErrBuf.lend()
         status = function(*arguments, errbuf.address, _ERRBUF_LEN)
-        if status:
-            raise errors.make(status, errbuf.text())
+        error = errbuf.error(status) if status else None
+        errbuf.give_back()
+        if error is not None:
+            raise error
 
     def _adopt(self, library: ctypes.CDLL, handle: int) -> None:
         self._library = library
@@ -251,7 +253,7 @@ class Node:
         key_encoded = key.encode() if type(key) is str else key_bytes(key)
         flags = _constants.SET_IF_CHANGED if if_changed else 0
         ttl_ms = 0 if ttl is None else _ttl_ms(ttl)
-        errbuf = ERRBUF
+        errbuf = ErrBuf.lend()
         seq = c_uint64()
         if type_url is None:
             status = self._library.gossip_set_plain(
@@ -281,8 +283,10 @@ class Node:
                 errbuf.address,
                 _ERRBUF_LEN,
             )
-        if status:
-            raise errors.make(status, errbuf.text())
+        error = errbuf.error(status) if status else None
+        errbuf.give_back()
+        if error is not None:
+            raise error
         return seq.value
 
     @overload
