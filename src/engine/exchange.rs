@@ -78,7 +78,7 @@ impl Engine {
     }
 
     /// Whether this node takes part: it has not left, and no other process has its id.
-    fn is_member(&self) -> bool {
+    pub(super) fn is_member(&self) -> bool {
         use crate::store::NodeState::*;
         matches!(self.store.state(), Starting | Joined | Alone | Leaving | Banned)
     }
@@ -134,24 +134,38 @@ impl Engine {
                 incarnation: member.claim.incarnation,
                 status: member.claim.status,
                 held: member.log.held().clone(),
+                floor: member.log.floor(),
                 reset: member.log.reset_pos(),
             });
         }
         let claim = self.departed.get(&nonce)?;
-        Some(Row { nonce, incarnation: claim.incarnation, status: claim.status, held: Held::default(), reset: None })
+        Some(Row {
+            nonce,
+            incarnation: claim.incarnation,
+            status: claim.status,
+            held: Held::default(),
+            floor: 0,
+            reset: None,
+        })
     }
 
     /// A statement of `sender`, which is a member.
-    pub(super) fn handle_statement(&mut self, now: Time, sender: u64, statement: Statement) {
+    pub(super) fn handle_statement(&mut self, now: Time, sender: u64, mut statement: Statement) {
         let Some(member) = self.members.get_mut(&sender) else { return };
         let request = member.peer.request.filter(|r| statement.purpose == Purpose::Reply && r.id == statement.id);
         if let Some(request) = request {
             member.peer.request = None;
             member.peer.measured(now.since(request.sent));
             let rtt = member.peer.srtt_us;
+            self.rumors.rtt_us = match (self.rumors.rtt_us, rtt) {
+                (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt / 8),
+                (usual, rtt) => rtt.or(usual),
+            };
             self.store.members.update(sender, |row| row.rtt_us = rtt);
         } else if statement.purpose == Purpose::Reply {
-            return; // too late: its roots say nothing about now
+            // Too late: its roots say nothing about now, its rows still do.
+            statement.purpose = Purpose::Inform;
+            statement.roots = None;
         }
         let target = self.members[&sender].claim.target();
 
@@ -303,6 +317,11 @@ impl Engine {
             self.refute(now, row.incarnation, row.status);
             self.note_left(now, sender, row);
         }
+        if let Some(member) = self.members.get_mut(&row.nonce)
+            && row.nonce != self.me
+        {
+            member.log.hear_floor(row.floor, &self.store);
+        }
         let Some(member) = self.members.get(&row.nonce) else {
             match self.departed.get(&row.nonce) {
                 Some(claim) if claim.rank() > rank => plan.records.push(row.nonce),
@@ -325,7 +344,10 @@ impl Engine {
             if behind || !row.held.covers(held) {
                 plan.push.push(row.nonce);
             }
-            if row.nonce != self.me && (held.watermark < member.log.floor() || !held.covers(&row.held)) {
+            // One that is behind the floor itself cannot help with a reset: asking it would only be answered by asking.
+            let floor = member.log.floor();
+            let reset = held.watermark < floor && row.held.watermark >= floor;
+            if row.nonce != self.me && (reset || !held.covers(&row.held)) {
                 plan.ask.push(row.nonce);
             }
         }
@@ -343,6 +365,7 @@ impl Engine {
     fn commit(&mut self, sender: u64, row: &Row) {
         let Some(member) = self.members.get_mut(&sender) else { return };
         if let Some(flight) = member.peer.in_flight.get(&row.nonce)
+            && row.held.has(flight.first)
             && row.held.has(flight.to)
         {
             member.peer.in_flight.remove(&row.nonce);

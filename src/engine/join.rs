@@ -11,7 +11,8 @@ use rand::Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::outbox::Target;
-use super::{Action, Engine, Path};
+use super::{Action, Engine};
+use crate::error::Status;
 use crate::store::NodeState;
 use crate::store::entry::{Life, LifeRef};
 use crate::store::event::Level;
@@ -208,7 +209,7 @@ impl Engine {
     }
 
     /// Somebody wants in.
-    pub(super) fn handle_join(&mut self, now: Time, from: SocketAddr, path: Path, sender: u64, join: Join) {
+    pub(super) fn handle_join(&mut self, now: Time, sender: u64, join: Join) {
         self.counters.joins_received += 1;
         if join.record.nonce != sender || self.store.state() == NodeState::Leaving {
             return;
@@ -218,10 +219,10 @@ impl Engine {
         let generation = other.map_or(0, |m| m.claim.life.generation);
         let newcomer = !self.members.contains_key(&sender);
         let later = newcomer && generation >= join.record.generation;
-        // A connection that carried the whole record proves the address as well as a token does.
-        let proven = join.token == self.token(from, sender) || path == Path::Stream;
+        // The token goes to the address that the newcomer wants to be known by: that is where all will send to.
+        let to = join.record.address;
+        let proven = join.token == self.token(to, sender);
         if !proven || later {
-            let to = if path == Path::Stream { join.record.address } else { from };
             let challenge = Challenge { token: self.token(to, sender), generation };
             let target = Target { address: to, nonce: sender };
             self.out.frame(target, frame::kind::CHALLENGE, &challenge.encode(), &mut self.counters);
@@ -250,6 +251,16 @@ impl Engine {
         if self.store.state() == NodeState::Starting || self.store.state() == NodeState::Alone {
             self.raise_generation(now, challenge.generation);
         }
+        if challenge.generation >= self.members[&self.me].claim.life.generation {
+            // Too late to become the later life: that member would answer every JOIN like this one.
+            let id = self.members[&self.me].claim.life.id.clone();
+            self.warn(now, "generation", Status::IdTaken, || {
+                format!(
+                    "{from} knows another, later process with the member id {id:?}; give each process an id of its own"
+                )
+            });
+            return;
+        }
         self.send_join(now, Target { address: from, nonce: 0 }, challenge.token);
     }
 
@@ -264,10 +275,17 @@ impl Engine {
         let old = &me.claim.life;
         let life = LifeRef::new(Life { id: old.id.clone(), generation: known.saturating_add(1), nonce: old.nonce });
         me.claim.life = life.clone();
+        // Whoever has heard of the lower generation already is to learn the higher one.
+        me.claim.incarnation += 1;
         me.log = super::log::Log::default();
         let view = me.claim.view(None, true);
         store.members.put(view);
         store.rebase(&life);
         self.drain_own(now);
+        if let Some(me) = self.members.get_mut(&self.me) {
+            // Numbers whose tombstones are collected have nothing left to drain.
+            me.log.own_complete(store.drain_own(0, |_| ()));
+        }
+        self.touch(now, self.me, Duration::ZERO);
     }
 }

@@ -40,8 +40,8 @@ impl Engine {
             return;
         }
         self.expire(now);
-        self.drain_own(now);
         self.store.refuse_writes(Some(Status::Left));
+        self.drain_own(now);
         self.store.set_state(now, Leaving, "leave was called");
         let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
         me.status = MemberStatus::Left;

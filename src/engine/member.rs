@@ -119,6 +119,8 @@ pub struct Request {
 /// Entries of one owner under way to a peer.
 #[derive(Clone, Copy, Debug)]
 pub struct InFlight {
+    /// The first number of it.
+    pub first: u64,
     /// Up to this number.
     pub to: u64,
     /// Taken for lost from then on.
@@ -207,12 +209,14 @@ pub struct Member {
     pub terms: Roots,
     /// As a partner.
     pub peer: Peer,
+    /// When the next of its entries expires, as the engine has noted it.
+    pub expiry: Option<Time>,
 }
 
 impl Member {
     /// A member of which nothing but its record is known.
     pub fn new(claim: Claim) -> Member {
-        Member { claim, log: Log::default(), position: 0, terms: Roots::default(), peer: Peer::default() }
+        Member { claim, log: Log::default(), position: 0, terms: Roots::default(), peer: Peer::default(), expiry: None }
     }
 
     /// Whether it counts as being here.

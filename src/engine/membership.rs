@@ -117,9 +117,11 @@ impl Engine {
                 }
                 return;
             }
-            self.departed.remove(&record.nonce);
         }
         self.merge_new_life(now, sender, &record);
+        if self.members.contains_key(&record.nonce) {
+            self.departed.remove(&record.nonce);
+        }
     }
 
     /// A life that is not known: a newcomer, a later life of a known id, or a stale one.
@@ -137,7 +139,11 @@ impl Engine {
                 return;
             }
             if known == self.me {
-                self.displaced(now, &claim);
+                if claim.status.is_present() {
+                    self.displaced(now, &claim);
+                } else {
+                    self.remember_departed(claim);
+                }
                 return;
             }
         }
@@ -164,7 +170,13 @@ impl Engine {
     fn replace_claim(&mut self, now: Time, record: &Record) {
         let Some(member) = self.members.get_mut(&record.nonce) else { return };
         let old = member.claim.clone();
-        let mut claim = Claim::from_record(record, old.life.clone(), now);
+        // A newcomer may have had to raise its generation after some had let it in.
+        let life = if record.generation > old.life.generation {
+            LifeRef::new(Life { id: old.life.id.clone(), generation: record.generation, nonce: record.nonce })
+        } else {
+            old.life.clone()
+        };
+        let mut claim = Claim::from_record(record, life, now);
         if claim.status == old.status {
             claim.since = old.since;
         }
@@ -183,6 +195,7 @@ impl Engine {
         let silent = event == kind::MEMBER_UPDATED
             && old.status == claim.status
             && old.address == claim.address
+            && old.life.generation == claim.life.generation
             && old.tags == claim.tags;
         member.claim = claim;
         if !member.is_present() {
@@ -263,7 +276,8 @@ impl Engine {
         let store = self.store.clone();
         let Some(mut member) = self.take_member(nonce) else { return false };
         member.log.clear(&store);
-        member.claim.status = MemberStatus::Left;
+        // Not "left", which would be final: if it is the later one after all, it refutes.
+        member.claim.status = MemberStatus::Dead;
         member.claim.since = now;
         self.remember_departed(member.claim);
         true
@@ -276,10 +290,14 @@ impl Engine {
         self.refresh_presence(nonce);
         let member = self.members.remove(&nonce)?;
         self.changes.forget(member.position);
+        if let Some(at) = member.expiry {
+            self.expiries.remove(&(at, nonce));
+        }
         self.store.members.remove(nonce);
         for other in self.members.values_mut() {
             other.peer.committed.remove(&nonce);
             other.peer.in_flight.remove(&nonce);
+            other.peer.resets.remove(&nonce);
         }
         if self.ids.get(member.claim.life.id.as_str()) == Some(&nonce) {
             self.ids.remove(member.claim.life.id.as_str());

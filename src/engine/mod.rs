@@ -100,6 +100,9 @@ impl Identity {
 /// How long a changed entry of this node waits for more to come along.
 const COALESCE: Duration = Duration::from_millis(1);
 
+/// Pieces of 256 own entries taken in at one wake-up; what is more comes at the next.
+const DRAINS: usize = 64;
+
 /// How often departed members and tombstones are looked over.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -144,6 +147,8 @@ pub struct Engine {
     housekeeping_at: Time,
     warned: HashMap<&'static str, Time>,
     rumors: Rumors,
+    /// The sender of this packet, which is no member, was answered.
+    answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
     differing: bool,
 }
@@ -179,6 +184,7 @@ impl Engine {
             housekeeping_at: now + HOUSEKEEPING,
             warned: HashMap::new(),
             rumors: Rumors::new(now),
+            answered_stranger: false,
             differing: false,
             rng,
             store,
@@ -214,6 +220,7 @@ impl Engine {
     }
 
     fn handle_packet(&mut self, now: Time, from: SocketAddr, path: Path, bytes: &[u8]) {
+        self.answered_stranger = false;
         self.expire(now);
         match packet::open(bytes, self.cluster) {
             Ok((head, frames)) => self.handle_frames(now, from, path, head, frames),
@@ -290,7 +297,7 @@ impl Engine {
                 break;
             };
             self.counters.frames_received[usize::from(kind).min(metrics::FRAME_KINDS - 1)] += 1;
-            if self.handle_frame(now, from, path, head.sender, kind, body, &mut touched).is_err() {
+            if self.handle_frame(now, from, head.sender, kind, body, &mut touched).is_err() {
                 self.counters.dropped_malformed += 1;
                 break;
             }
@@ -303,7 +310,6 @@ impl Engine {
         &mut self,
         now: Time,
         from: SocketAddr,
-        path: Path,
         sender: u64,
         kind: u8,
         body: &[u8],
@@ -311,7 +317,7 @@ impl Engine {
     ) -> Result<(), crate::wire::codec::Malformed> {
         use frame::kind::*;
         match kind {
-            JOIN => self.handle_join(now, from, path, sender, frame::Join::decode(body)?),
+            JOIN => self.handle_join(now, sender, frame::Join::decode(body)?),
             CHALLENGE => self.handle_challenge(now, from, frame::Challenge::decode(body)?),
             MEMBERS => {
                 for record in frame::decode_records(body)? {
@@ -320,7 +326,9 @@ impl Engine {
                 }
             }
             WANT_MEMBERS => {
-                let nonces = frame::decode_nonces(body)?;
+                let mut nonces = frame::decode_nonces(body)?;
+                nonces.sort_unstable();
+                nonces.dedup();
                 self.with_sender(now, from, sender, |engine, to| engine.send_records(now, to, &nonces));
             }
             STATEMENT => {
@@ -361,6 +369,10 @@ impl Engine {
         if let Some(member) = self.members.get(&sender) {
             let target = member.claim.target();
             f(self, target);
+            return;
+        }
+        // Once a packet: an answer must not be larger than what it answers.
+        if std::mem::replace(&mut self.answered_stranger, true) {
             return;
         }
         let to = Target { address: from, nonce: sender };
@@ -488,9 +500,15 @@ impl Engine {
         let mut advanced = false;
         if let Some(me) = self.members.get_mut(&self.me) {
             // A bounded piece under the writer's lock at a time, so that a `set` never waits long.
-            while store.is_dirty() {
+            for _ in 0..DRAINS {
+                if !store.is_dirty() {
+                    break;
+                }
                 let to = store.drain_own(256, |entry| me.log.put_own(entry));
                 advanced |= me.log.own_complete(to);
+            }
+            if store.is_dirty() {
+                store.wake_engine();
             }
             if advanced {
                 expiry = Some(me.log.next_expiry());
@@ -513,6 +531,7 @@ impl Engine {
             }
             self.expiries.remove(&(at, nonce));
             let Some(member) = self.members.get_mut(&nonce) else { continue };
+            member.expiry = None;
             while let Some(entry) = member.log.pop_expired(now) {
                 // A newer version may have taken its place in the store while it waits to be drained.
                 let current = self.store.entry(entry.key(), nonce).is_some_and(|e| e.same(&entry));
@@ -520,20 +539,26 @@ impl Engine {
                     self.counters.entries_expired += 1;
                     if nonce == self.me {
                         self.store.expire_own(now, &entry);
-                    } else {
+                    } else if entry.head().received < entry.head().expires {
+                        // One that came too late was never seen, and does not go.
                         self.store.expire(&entry, now);
                     }
                 }
             }
-            if let Some(next) = member.log.next_expiry() {
-                self.expiries.insert((next, nonce));
-            }
+            let next = member.log.next_expiry();
+            self.note_expiry(nonce, next);
         }
     }
 
     fn note_expiry(&mut self, nonce: u64, next: Option<Time>) {
+        let Some(member) = self.members.get_mut(&nonce) else { return };
+        if member.expiry == next {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut member.expiry, next) {
+            self.expiries.remove(&(old, nonce));
+        }
         if let Some(next) = next {
-            // Entries noted too early are harmless: `expire` looks again.
             self.expiries.insert((next, nonce));
         }
     }

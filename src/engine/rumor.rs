@@ -12,7 +12,6 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Engine;
-use super::member::InFlight;
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::frame;
@@ -30,6 +29,9 @@ const COALESCE: Duration = Duration::from_millis(1);
 
 /// An acknowledgement is waited for at least so long.
 const PATIENCE: Duration = Duration::from_millis(6);
+
+/// ... or so long, as long as no round trip was measured at all.
+const UNMEASURED: Duration = Duration::from_millis(150);
 
 /// An arc on which so many members did not acknowledge is left to the gossip interval.
 const MAX_FAILED: usize = 4;
@@ -83,6 +85,8 @@ pub struct Rumors {
     last: Time,
     open: BTreeMap<(Time, u64), Open>,
     next_id: u64,
+    /// Smoothed round-trip time to members in general, for those to whom it was not measured.
+    pub rtt_us: Option<u32>,
     tokens: f64,
     filled: Time,
 }
@@ -90,7 +94,16 @@ pub struct Rumors {
 impl Rumors {
     /// Nothing told yet.
     pub fn new(now: Time) -> Rumors {
-        Rumors { told: 0, due: None, last: now, open: BTreeMap::new(), next_id: 0, tokens: BURST, filled: now }
+        Rumors {
+            told: 0,
+            due: None,
+            last: now,
+            open: BTreeMap::new(),
+            next_id: 0,
+            rtt_us: None,
+            tokens: BURST,
+            filled: now,
+        }
     }
 
     /// When to go on.
@@ -145,7 +158,7 @@ impl Engine {
             let end = me.log.held().watermark;
             let theirs = Held { watermark: self.rumors.told, above: Vec::new() };
             let told = self.rumors.told;
-            if end <= told || !self.settings.rumors || self.others.is_empty() {
+            if end <= told || !self.settings.rumors || self.others.is_empty() || !self.is_member() {
                 self.rumors.told = end;
                 return;
             }
@@ -238,10 +251,11 @@ impl Engine {
     }
 
     fn hop(&mut self, now: Time, open: Open) {
+        let usual = self.rumors.rtt_us;
         let Some(member) = self.members.get_mut(&open.peer) else { return };
-        let srtt = member.peer.srtt_us.map_or(PATIENCE, |us| Duration::from_micros(us.into()) * 3);
+        let rtt = member.peer.srtt_us.or(usual);
+        let srtt = rtt.map_or(UNMEASURED, |us| Duration::from_micros(us.into()) * 3);
         let patience = srtt.max(PATIENCE);
-        member.peer.in_flight.insert(open.owner, InFlight { to: open.to, until: now + patience * 2 });
         let target = member.claim.target();
         let mut body = Vec::with_capacity(16 + open.segment.len());
         body.extend_from_slice(&open.arc.from.to_le_bytes());
@@ -259,6 +273,10 @@ impl Engine {
         let Some(member) = self.members.get(&open.peer) else { return };
         let proven = self.members.get(&open.owner).is_some_and(|o| o.position <= member.peer.proven);
         if proven || member.peer.committed.get(&open.owner).is_some_and(|held| held.has(open.to)) {
+            return;
+        }
+        if !self.rumors.spend(now, (open.segment.len() + 64) * ARCS) {
+            self.counters.rumors_held_back += 1;
             return;
         }
         if !open.again {
@@ -291,8 +309,10 @@ impl Engine {
         if owner == self.me {
             return Ok(());
         }
-        // It came this way because nobody asked: what was known already is no sign of a fault.
-        self.handle_segment(now, sender, &segment);
+        // A copy is not passed on again: else every repetition would multiply on its way down.
+        if !self.handle_segment(now, sender, &segment) {
+            return Ok(());
+        }
         if self.rumors.spend(now, (bytes.len() + 64) * ARCS) {
             self.spread(now, arc, owner, segment.head.to, bytes.into(), Vec::new());
         } else {

@@ -43,6 +43,7 @@ impl Engine {
             let by_stream = burst + size > BURST;
             let room = if by_stream { MESSAGE } else { self.out.room() };
             let mut end = 0;
+            let mut first = 0;
             loop {
                 if by_stream && message >= MESSAGE {
                     break;
@@ -52,6 +53,9 @@ impl Engine {
                 let Some(theirs) = partner.peer.committed.get(&owner) else { break };
                 let Some(member) = self.members.get(&owner) else { break };
                 let Some((body, to)) = member.log.segment_for(owner, theirs, reset, end, room, now) else { break };
+                if end == 0 {
+                    first = Segment::decode(&body).map_or(0, |s| s.head.from + 1);
+                }
                 end = to;
                 self.counters.segments_sent += 1;
                 if by_stream {
@@ -69,7 +73,7 @@ impl Engine {
                 && let Some(partner) = self.members.get_mut(&peer)
             {
                 let until = now + if by_stream { MESSAGE_PATIENCE } else { patience };
-                partner.peer.in_flight.insert(owner, InFlight { to: end, until });
+                partner.peer.in_flight.insert(owner, InFlight { first, to: end, until });
             }
         }
         if !frames.is_empty() {
@@ -82,13 +86,13 @@ impl Engine {
         self.members.get(&peer)?.peer.resets.get(&owner).copied()
     }
 
-    /// A segment of entries from `sender`.
-    pub(super) fn handle_segment(&mut self, now: Time, sender: u64, segment: &Segment<'_>) {
+    /// A segment of entries from `sender`. Gives whether more is held than before.
+    pub(super) fn handle_segment(&mut self, now: Time, sender: u64, segment: &Segment<'_>) -> bool {
         self.counters.segments_received += 1;
         self.counters.resets_received += u64::from(segment.head.reset);
         let owner = segment.head.owner;
         if owner == self.me {
-            return; // nobody else writes them
+            return false; // nobody else writes them
         }
         let limits = Limits {
             keys: self.settings.max_keys_per_member,
@@ -98,17 +102,19 @@ impl Engine {
         let store = self.store.clone();
         let Some(member) = self.members.get_mut(&owner) else {
             self.counters.segments_unknown_owner += 1;
-            let Some(target) = self.members.get(&sender).map(|m| m.claim.target()) else { return };
+            let Some(target) = self.members.get(&sender).map(|m| m.claim.target()) else { return false };
             if !self.departed.contains_key(&owner) {
                 self.out.frame(target, frame::kind::WANT_MEMBERS, &owner.to_le_bytes(), &mut self.counters);
             }
-            return;
+            return false;
         };
         let life = member.claim.life.clone();
         let applied = member.log.apply(segment, &life, &store, &limits, now);
         let expiry = member.log.next_expiry();
         self.note_expiry(owner, expiry);
+        let advanced = applied.advanced;
         self.applied(now, owner, applied);
+        advanced
     }
 
     fn applied(&mut self, now: Time, owner: u64, applied: Applied) {

@@ -233,6 +233,11 @@ impl Store {
         self.waker.progress();
     }
 
+    /// Asks for the engine to be driven again: there is more to do than one wake-up may take.
+    pub fn wake_engine(&self) {
+        self.waker.wake_engine();
+    }
+
     /// The kept form of a type URL.
     pub fn type_url(&self, url: &str) -> TypeUrl {
         self.types.intern(url)

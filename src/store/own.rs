@@ -281,7 +281,6 @@ impl Store {
         own.dirty.clear();
         for old in entries {
             let h = old.head();
-            self.shards.take(old.key(), h.life.nonce, h.seq);
             let head = EntryHead {
                 life: life.clone(),
                 type_url: h.type_url.clone(),

@@ -81,9 +81,9 @@ impl Record {
         let mut r = Reader::new(r.bytes(len.into())?);
         let record = Record {
             id: r.text()?.to_owned(),
-            generation: r.varint()?,
+            generation: counter(r.varint()?)?,
             nonce: r.u64()?,
-            incarnation: r.varint()?,
+            incarnation: counter(r.varint()?)?,
             status: read_status(r.u8()?)?,
             age_ms: r.varint()?,
             address: r.address()?,
@@ -95,6 +95,11 @@ impl Record {
         }
         Ok(record)
     }
+}
+
+/// A number that its reader may have to raise: one that could overflow is malformed.
+fn counter(value: u64) -> Decoded<u64> {
+    if value < 1 << 63 { Ok(value) } else { Err(Malformed) }
 }
 
 fn read_tags(r: &mut Reader<'_>) -> Decoded<Tags> {
@@ -168,7 +173,7 @@ impl Challenge {
     /// From its bytes.
     pub fn decode(body: &[u8]) -> Decoded<Challenge> {
         let mut r = Reader::new(body);
-        Ok(Challenge { token: r.u32()?, generation: r.varint()? })
+        Ok(Challenge { token: r.u32()?, generation: counter(r.varint()?)? })
     }
 }
 
@@ -195,12 +200,15 @@ pub struct Row {
     pub status: MemberStatus,
     /// What the sender holds.
     pub held: Held,
+    /// Highest number collected, as far as the sender knows.
+    pub floor: u64,
     /// A reset is under way and has come to this number.
     pub reset: Option<u64>,
 }
 
 const ROW_ABOVE: u8 = 0x10;
 const ROW_RESET: u8 = 0x20;
+const ROW_FLOOR: u8 = 0x40;
 
 impl Row {
     /// Appends the row.
@@ -210,6 +218,7 @@ impl Row {
         let mut flags = self.status.code() as u8;
         flags |= if self.held.above.is_empty() { 0 } else { ROW_ABOVE };
         flags |= if self.reset.is_some() { ROW_RESET } else { 0 };
+        flags |= if self.floor > 0 { ROW_FLOOR } else { 0 };
         out.push(flags);
         out.put_varint(self.held.watermark);
         if !self.held.above.is_empty() {
@@ -224,12 +233,15 @@ impl Row {
         if let Some(pos) = self.reset {
             out.put_varint(pos);
         }
+        if self.floor > 0 {
+            out.put_varint(self.floor);
+        }
     }
 
     /// Reads a row.
     pub fn read(r: &mut Reader<'_>) -> Decoded<Row> {
         let nonce = r.u64()?;
-        let incarnation = r.varint()?;
+        let incarnation = counter(r.varint()?)?;
         let flags = r.u8()?;
         let mut held = Held { watermark: r.varint()?, above: Vec::new() };
         if flags & ROW_ABOVE != 0 {
@@ -249,10 +261,11 @@ impl Row {
             }
         }
         let reset = if flags & ROW_RESET != 0 { Some(r.varint()?) } else { None };
-        if nonce == 0 || flags & !(0x0f | ROW_ABOVE | ROW_RESET) != 0 {
+        let floor = if flags & ROW_FLOOR != 0 { r.varint()? } else { 0 };
+        if nonce == 0 || flags & !(0x0f | ROW_ABOVE | ROW_RESET | ROW_FLOOR) != 0 {
             return Err(Malformed);
         }
-        Ok(Row { nonce, incarnation, status: read_status(flags & 0x0f)?, held, reset })
+        Ok(Row { nonce, incarnation, status: read_status(flags & 0x0f)?, held, floor, reset })
     }
 }
 
@@ -390,7 +403,8 @@ mod tests {
                         (from, last)
                     })
                     .collect();
-                Row { nonce, incarnation, status, held: Held { watermark, above }, reset }
+                let floor = incarnation >> 40;
+                Row { nonce, incarnation: incarnation >> 1, status, held: Held { watermark, above }, floor, reset }
             },
         )
     }
@@ -400,7 +414,7 @@ mod tests {
         ("[^\0]{1,60}", any::<[u64; 2]>(), 1u64.., status(), 1u16.., tags, any::<[u8; 4]>()).prop_map(
             |(id, [generation, age_ms], nonce, status, port, tags, ip)| Record {
                 id,
-                generation,
+                generation: generation >> 1,
                 nonce,
                 incarnation: age_ms >> 3,
                 status,

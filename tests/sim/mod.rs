@@ -123,6 +123,8 @@ pub struct World {
     pub trace: u64,
     /// Keep what is sent in `recorded`.
     pub record: bool,
+    /// So far the wall clock of processes started from now on is behind, in ms.
+    pub back_ms: u64,
     pub recorded: Vec<Vec<u8>>,
 }
 
@@ -143,6 +145,7 @@ impl World {
             order: 0,
             trace: 0,
             record: false,
+            back_ms: 0,
             recorded: Vec::new(),
         }
     }
@@ -171,7 +174,7 @@ impl World {
         let settings = Arc::new(settings);
         let identity = Identity {
             id: MemberId::new(id).unwrap(),
-            generation: 1_700_000_000_000 + self.now.as_micros() / 1000 % 1_000_000_000,
+            generation: 1_700_000_000_000 + self.now.as_micros() / 1000 % 1_000_000_000 - self.back_ms,
             nonce: self.rng.random_range(1..u64::MAX),
             address,
             rng_seed: self.rng.random(),
