@@ -32,10 +32,12 @@ header: ## Writes include/cluster_gossip.h anew from src/ffi.
 docs-tables: ## Writes docs/configuration.md and docs/status.md anew from the tables in the source.
 	cargo run --release --locked --quiet --example tables -- --write
 
-bench: ## Sets the machine up, builds, and runs the benchmarks.
+bench: ## Sets the machine up, builds, and runs the benchmarks; their figures are also in build/bench/*.json.
 	@tools/setup bench
 	@$(MAKE) --no-print-directory build
-	cargo bench --locked
+	@mkdir -p build/bench
+	cargo bench --locked --bench abi -- --json $(CURDIR)/build/bench/abi.json
+	CLUSTER_GOSSIP_LIBRARY=target/release/libcluster_gossip.so.1 python3 bindings/python/bench.py --json build/bench/python.json
 
 lint: ## Checks format (rustfmt), and that clippy and rustdoc have no warning.
 	@tools/lint

@@ -137,7 +137,9 @@ impl Engine {
     /// Tells the sender of a packet what is now known and held of the members that it was about. What it has in
     /// surplus it then sends; what it has been told it counts as committed.
     pub(super) fn acknowledge(&mut self, _now: Time, sender: u64, mut touched: Vec<u64>) {
-        let Some(target) = self.members.get(&sender).map(|m| m.claim.target()) else { return };
+        // One that leaves before it was known here waits for an answer too.
+        let claim = self.members.get(&sender).map(|m| &m.claim).or_else(|| self.departed.get(&sender));
+        let Some(target) = claim.map(|c| c.target()) else { return };
         touched.sort_unstable();
         touched.dedup();
         let rows = touched.into_iter().filter_map(|nonce| self.row(nonce)).collect();

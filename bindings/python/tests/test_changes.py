@@ -9,10 +9,10 @@ from collections import Counter
 from typing import Any, Dict, List
 
 import pytest
-from conftest import PATIENCE, Open, until
 
 import cluster_gossip as cg
 from cluster_gossip import Change, Changes, Kind, Node, NodeState
+from conftest import PATIENCE, Open, until
 
 
 def collect(changes: Changes, count: int) -> List[Change]:

@@ -11,10 +11,10 @@ import sys
 from typing import Any, Callable, Dict, List
 
 import pytest
-from conftest import PACKAGE, run
 
 import cluster_gossip as cg
 from cluster_gossip import GossipError, Node, errors, load
+from conftest import PACKAGE, run
 
 
 def test_a_class_for_each_status() -> None:

@@ -7,9 +7,9 @@ import re
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from conftest import PACKAGE, ROOT
 
 from cluster_gossip import Kind, MemberStatus, NodeState, _constants, _ffi, version
+from conftest import PACKAGE, ROOT
 
 HEADER = ROOT / "include" / "cluster_gossip.h"
 

@@ -8,11 +8,10 @@ import threading
 from typing import Any, List
 
 import pytest
-from conftest import PATIENCE, Open, cluster_name, run, until
 
 import cluster_gossip as cg
 from cluster_gossip import MemberStatus, Node
-
+from conftest import PATIENCE, Open, cluster_name, run, until
 
 proc = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads in /proc, which only Linux has")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
-from conftest import PACKAGE, PATIENCE, ROOT, ending, until
 
 import cluster_gossip
+from conftest import PACKAGE, PATIENCE, ROOT, ending, until
 
 HERE = ROOT / "bindings" / "python"
 DEMO = ROOT / "examples" / "demo" / "demo.py"

@@ -7,9 +7,9 @@ import sys
 from typing import List
 
 import pytest
-from conftest import Open, ending, program, run, until
 
 from cluster_gossip import MemberStatus
+from conftest import Open, ending, program, run, until
 
 BUSY = """
 node = Node(cluster=sys.argv[1], id=sys.argv[2], bind="127.0.0.1:0", seeds=[sys.argv[3]])

@@ -7,10 +7,10 @@ import time
 from typing import Any, Callable, Dict, List, Union
 
 import pytest
-from conftest import PATIENCE, ROOT
 
 import cluster_gossip as cg
 from cluster_gossip import Change, Changes, GossipError, Kind, MemberStatus, Node, NodeState
+from conftest import PATIENCE, ROOT
 
 SCENARIO = ROOT / "tests" / "scenario.txt"
 

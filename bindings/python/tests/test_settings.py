@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Open, until
 
 import cluster_gossip as cg
 from cluster_gossip import Node
 from cluster_gossip._settings import as_text
+from conftest import Open, until
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from conftest import Open, until
 
 import cluster_gossip as cg
 from cluster_gossip import MemberStatus, Node, NodeState
+from conftest import Open, until
 
 VALUES: List[Any] = [
     b"",
