@@ -271,8 +271,8 @@ mod tests {
         assert_eq!(value_of(&settings, "tags").unwrap(), "role=db");
         assert_eq!(status(apply_live(&mut settings, "bind", "0.0.0.0:1")), Status::NotLive);
         assert_eq!(status(apply_live(&mut settings, "nonsense", "1")), Status::UnknownSetting);
-        assert_eq!(status(apply_live(&mut settings, "gossip_interval", "20ms")), Status::BadSetting);
-        assert_eq!(settings.gossip_interval, Duration::from_millis(300));
+        assert_eq!(status(apply_live(&mut settings, "max_state_size_per_member", "1MiB")), Status::BadSetting);
+        assert_eq!(settings.max_state_size_per_member, 256 << 20);
     }
 
     #[test]

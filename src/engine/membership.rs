@@ -110,13 +110,13 @@ impl Engine {
             }
             return;
         }
-        if let Some(claim) = self.departed.get(&record.nonce) {
-            if rank <= claim.rank() {
-                if rank < claim.rank() {
-                    self.answer_with(now, sender, record.nonce);
-                }
-                return;
+        if let Some(claim) = self.departed.get(&record.nonce)
+            && rank <= claim.rank()
+        {
+            if rank < claim.rank() {
+                self.answer_with(now, sender, record.nonce);
             }
+            return;
         }
         self.merge_new_life(now, sender, &record);
         if self.members.contains_key(&record.nonce) {

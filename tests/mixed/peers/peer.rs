@@ -8,7 +8,7 @@ use cluster_gossip::{Config, Node, Value};
 
 fn unhex(digits: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let digits = digits.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err("an odd number of hexadecimal digits".into());
     }
     digits.chunks(2).map(|pair| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?)).collect()
