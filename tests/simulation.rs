@@ -359,7 +359,8 @@ fn a_rumor_reaches_all_at_once() {
         println!(
             "{n} members, {size} B, loss {loss}: median {median:.1} ms, worst {worst:.1} ms, {amplification:.2} x the payload"
         );
-        // Virtual time: these are counts of hops, not of this machine's speed.
-        assert!(median < if loss > 0.0 { 60.0 } else { 15.0 }, "{median} ms");
+        // Virtual time: these are counts of hops, not of this machine's speed. Under loss some values wait for the interval.
+        let bound = if loss > 0.0 { 3000.0 } else { 15.0 };
+        assert!(median < bound && worst < bound, "median {median} ms, worst {worst} ms");
     }
 }
