@@ -359,7 +359,10 @@ impl Engine {
         let listed: hashbrown::HashSet<u64> = rows.iter().map(|r| r.nonce).collect();
         let absent = |nonce: &u64| (lo..=hi).contains(nonce) && !listed.contains(nonce);
         // Its record first; once it has that it asks for the entries.
-        plan.records.extend(self.members.iter().filter(|(n, m)| absent(n) && m.is_present()).map(|(n, _)| *n));
+        let mut records: Vec<u64> =
+            self.members.iter().filter(|(n, m)| absent(n) && m.is_present()).map(|(n, _)| *n).collect();
+        records.sort_unstable(); // not in the map's order, which differs from run to run
+        plan.records.extend(records);
     }
 
     fn commit(&mut self, sender: u64, row: &Row) {

@@ -164,9 +164,9 @@ impl Peer {
         };
         if known.is_none()
             && self.committed.len() >= MAX_COMMITTED
-            && let Some(any) = self.committed.keys().next().copied()
+            && let Some(least) = self.committed.keys().min().copied()
         {
-            self.committed.remove(&any);
+            self.committed.remove(&least);
         }
         self.committed.insert(owner, held.clone());
         commit

@@ -322,7 +322,9 @@ impl Engine {
         let store = self.store.clone();
         let grace = self.settings.departed_grace;
         let gone = |m: &Member| !m.is_present() && m.claim.since + grace <= now;
-        let over: Vec<u64> = self.members.iter().filter(|(n, m)| **n != self.me && gone(m)).map(|(n, _)| *n).collect();
+        let mut over: Vec<u64> =
+            self.members.iter().filter(|(n, m)| **n != self.me && gone(m)).map(|(n, _)| *n).collect();
+        over.sort_unstable();
         for nonce in over {
             let Some(status) = self.members.get(&nonce).map(|m| m.claim.status) else { continue };
             let Some(mut member) = self.take_member(nonce) else { continue };
