@@ -101,5 +101,8 @@ counters! {
     rumors_repeated: "Rumors sent again to a member that had not acknowledged",
     rumor_arcs_taken_over: "Arcs served without the member that had not acknowledged twice",
     rumors_held_back: "Rumors not sent for their rate; the gossip interval tells them",
+    connects_accepted: "Connections tried to a silent member that were accepted: its process is there, and does not answer",
+    connects_refused: "Connections tried to a silent member that were refused: its host is there, its process is not",
+    connects_silent: "Connections tried to a silent member that were not answered",
     refutations: "Claims about this node itself that it refuted",
 }

@@ -9,6 +9,7 @@
 
 mod changes;
 mod describe;
+mod dispatch;
 mod exchange;
 mod held;
 mod join;
@@ -35,17 +36,16 @@ use crate::error::Status;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::Level;
 use crate::store::members::MemberStatus;
-use crate::store::{NodeState, Store};
+use crate::store::Store;
 use crate::time::Time;
-use crate::wire::frame::{self, Roots};
-use crate::wire::packet::{self, Reject};
-use crate::wire::segment::Segment;
+use crate::wire::frame::Roots;
+use crate::wire::packet;
 use changes::Changes;
 use join::Seed;
 use leave::Leaving;
 use member::{Claim, Member};
 pub use metrics::{Counters, Metric};
-use outbox::{Outbox, Target};
+use outbox::Outbox;
 use rumor::Rumors;
 
 /// Where bytes are to go.
@@ -73,6 +73,24 @@ pub struct Transmit {
 pub enum Action {
     /// Look up this `host:port`, then call [`Engine::handle_resolved`].
     Resolve(String),
+    /// Make a TCP connection and close it again, then call [`Engine::handle_connected`], after `timeout` at the latest.
+    Connect {
+        /// Where to.
+        to: SocketAddr,
+        /// How long to wait for an answer.
+        timeout: Duration,
+    },
+}
+
+/// What came of a connection that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The host's kernel has accepted it: a process listens there, whether or not it runs just now.
+    Accepted,
+    /// Refused: the host is there, and no process listens at that port.
+    Refused,
+    /// No answer in time, or no way there.
+    Silent,
 }
 
 /// What tells a new engine who it is.
@@ -219,175 +237,6 @@ impl Engine {
         self.handle_packet(now, from, Path::Stream, bytes);
     }
 
-    fn handle_packet(&mut self, now: Time, from: SocketAddr, path: Path, bytes: &[u8]) {
-        self.answered_stranger = false;
-        self.expire(now);
-        match packet::open(bytes, self.cluster) {
-            Ok((head, frames)) => self.handle_frames(now, from, path, head, frames),
-            Err(reject) => self.rejected(now, from, reject),
-        }
-        self.out.flush(&mut self.counters);
-    }
-
-    fn rejected(&mut self, now: Time, from: SocketAddr, reject: Reject) {
-        match reject {
-            Reject::Malformed => self.counters.dropped_malformed += 1,
-            Reject::Checksum => self.counters.dropped_checksum += 1,
-            Reject::Cluster => {
-                self.counters.dropped_cluster += 1;
-                self.warn(now, "cluster", Status::InvalidArgument, || {
-                    format!(
-                        "packets of another cluster come from {from}; its setting `cluster` differs from this node's \
-                         (counted in dropped_cluster)"
-                    )
-                });
-            }
-            Reject::Version(version) => {
-                self.counters.dropped_version += 1;
-                self.warn(now, "version", Status::NotSupported, || {
-                    format!(
-                        "packets of version {version} of the wire format come from {from}; this node reads only {}",
-                        packet::VERSION
-                    )
-                });
-            }
-            Reject::Sealed => {
-                self.counters.dropped_sealed += 1;
-                self.warn(now, "sealed", Status::NotSupported, || {
-                    format!("sealed packets come from {from}; this node cannot open them")
-                });
-            }
-        }
-    }
-
-    fn handle_frames(
-        &mut self,
-        now: Time,
-        from: SocketAddr,
-        path: Path,
-        head: packet::Head,
-        frames: packet::Frames<'_>,
-    ) {
-        if head.sender == self.me {
-            // A seed that is this node itself.
-            self.counters.dropped_own += 1;
-            self.seed_is_self(now, from);
-            return;
-        }
-        if matches!(self.store.state(), NodeState::Left | NodeState::Failed) {
-            self.counters.dropped_not_member += 1;
-            return;
-        }
-        if head.target != 0 && head.target != self.me {
-            self.counters.dropped_not_me += 1;
-            let to = Target { address: from, nonce: head.sender };
-            if path == Path::Datagram {
-                self.out.frame(to, frame::kind::NOT_ME, &head.target.to_le_bytes(), &mut self.counters);
-            }
-            return;
-        }
-        if let Some(member) = self.members.get_mut(&head.sender) {
-            member.peer.heard = now;
-            member.peer.unanswered = 0;
-        }
-        let mut touched = Vec::new();
-        for item in frames {
-            let Ok((kind, body)) = item else {
-                self.counters.dropped_malformed += 1;
-                break;
-            };
-            self.counters.frames_received[usize::from(kind).min(metrics::FRAME_KINDS - 1)] += 1;
-            if self.handle_frame(now, from, head.sender, kind, body, &mut touched).is_err() {
-                self.counters.dropped_malformed += 1;
-                break;
-            }
-        }
-        self.acknowledge(now, head.sender, touched);
-    }
-
-    #[allow(clippy::too_many_arguments)] // a frame with its circumstances
-    fn handle_frame(
-        &mut self,
-        now: Time,
-        from: SocketAddr,
-        sender: u64,
-        kind: u8,
-        body: &[u8],
-        touched: &mut Vec<u64>,
-    ) -> Result<(), crate::wire::codec::Malformed> {
-        use frame::kind::*;
-        match kind {
-            JOIN => self.handle_join(now, sender, frame::Join::decode(body)?),
-            CHALLENGE => self.handle_challenge(now, from, frame::Challenge::decode(body)?),
-            MEMBERS => {
-                for record in frame::decode_records(body)? {
-                    touched.push(record.nonce);
-                    self.merge(now, sender, record);
-                }
-            }
-            WANT_MEMBERS => {
-                let mut nonces = frame::decode_nonces(body)?;
-                nonces.sort_unstable();
-                nonces.dedup();
-                self.with_sender(now, from, sender, |engine, to| engine.send_records(now, to, &nonces));
-            }
-            STATEMENT => {
-                let statement = frame::Statement::decode(body)?;
-                if self.members.contains_key(&sender) {
-                    self.handle_statement(now, sender, statement);
-                } else {
-                    self.with_sender(now, from, sender, |_, _| ());
-                }
-            }
-            SEGMENT => {
-                let segment = Segment::decode(body)?;
-                if self.members.contains_key(&sender) {
-                    touched.push(segment.head.owner);
-                    self.handle_segment(now, sender, &segment);
-                } else {
-                    self.with_sender(now, from, sender, |_, _| ());
-                }
-            }
-            RUMOR => {
-                if self.members.contains_key(&sender) {
-                    self.handle_rumor(now, sender, body, touched)?;
-                } else {
-                    self.with_sender(now, from, sender, |_, _| ());
-                }
-            }
-            NOT_ME => {
-                let nonce = crate::wire::codec::Reader::new(body).u64()?;
-                self.handle_not_me(now, from, nonce);
-            }
-            _ => {} // of a later version: passed over
-        }
-        Ok(())
-    }
-
-    /// Calls `f` with the sender as target, if it is a member; else asks who it is.
-    fn with_sender(&mut self, now: Time, from: SocketAddr, sender: u64, f: impl FnOnce(&mut Engine, Target)) {
-        if let Some(member) = self.members.get(&sender) {
-            let target = member.claim.target();
-            f(self, target);
-            return;
-        }
-        // Once a packet: an answer must not be larger than what it answers.
-        if std::mem::replace(&mut self.answered_stranger, true) {
-            return;
-        }
-        let to = Target { address: from, nonce: sender };
-        if let Some(claim) = self.departed.get(&sender) {
-            // It is held to be gone: it learns so, refutes, and is asked for its record as it is then.
-            let mut body = Vec::new();
-            claim.to_record(now).put(&mut body);
-            self.out.frame(to, frame::kind::MEMBERS, &body, &mut self.counters);
-            self.out.frame(to, frame::kind::WANT_MEMBERS, &sender.to_le_bytes(), &mut self.counters);
-        } else {
-            self.counters.dropped_unknown_sender += 1;
-            self.out.frame(to, frame::kind::WANT_MEMBERS, &sender.to_le_bytes(), &mut self.counters);
-        }
-    }
-
     /// The store has been written to since.
     pub fn handle_dirty(&mut self, now: Time) {
         self.expire(now);
@@ -434,6 +283,16 @@ impl Engine {
         }
         self.seed_failed(to, error);
         self.log(now, Level::Debug, || format!("sending to {to} failed: {error}"));
+    }
+
+    /// A connection that [`Action::Connect`] asked for was tried.
+    pub fn handle_connected(&mut self, now: Time, to: SocketAddr, reached: Reached) {
+        match reached {
+            Reached::Accepted => self.counters.connects_accepted += 1,
+            Reached::Refused => self.counters.connects_refused += 1,
+            Reached::Silent => self.counters.connects_silent += 1,
+        }
+        self.log(now, Level::Debug, || format!("a connection to {to} was tried: {reached:?}"));
     }
 
     /// The address that others are told has been found out, or has changed.

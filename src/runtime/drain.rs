@@ -1,6 +1,7 @@
 //! Carrying out what the engine wants done: the same function under the runtime and under the simulator.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::engine::{Action, Engine, Path};
 
@@ -12,6 +13,8 @@ pub trait Io {
     fn stream(&mut self, to: SocketAddr, bytes: Vec<u8>);
     /// Looks up `host:port`; the answer is told with `Engine::handle_resolved` later.
     fn resolve(&mut self, seed: String);
+    /// Tries a TCP connection; how that went is told with `Engine::handle_connected`, after `timeout` at the latest.
+    fn connect(&mut self, to: SocketAddr, timeout: Duration);
 }
 
 /// Takes out of the engine what it has to send and to do, in that order, `budget` things at most. Gives whether the
@@ -31,6 +34,7 @@ pub fn drain(engine: &mut Engine, io: &mut impl Io, budget: usize) -> bool {
         left -= 1;
         match action {
             Action::Resolve(seed) => io.resolve(seed),
+            Action::Connect { to, timeout } => io.connect(to, timeout),
         }
     }
     left == 0

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::UdpSocket;
@@ -16,8 +17,8 @@ use super::fork::FdGuard;
 use super::resolve::{literal, reachable, resolve};
 use super::socket::{Family, is_too_big, plain};
 use super::stats::Stats;
-use super::stream::{Room, Uploads};
-use crate::engine::Path;
+use super::stream::{Room, Uploads, reach};
+use crate::engine::{Path, Reached};
 
 /// What other tasks hand to the task of the node, for the engine.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub enum Input {
     SendFailed { to: SocketAddr, path: Path, too_big: bool, error: String },
     /// A seed was looked up.
     Resolved { seed: String, result: Result<Vec<SocketAddr>, String> },
+    /// A connection was tried.
+    Connected { to: SocketAddr, reached: Reached },
     /// The address to advertise has been found out, or why it has not.
     Advertise(Result<SocketAddr, String>),
 }
@@ -165,6 +168,19 @@ impl Io for Net {
             }
             // An error means that the node has ended.
             let _ = inbox.send(Input::Resolved { seed, result }).await;
+        });
+    }
+
+    fn connect(&mut self, to: SocketAddr, timeout: Duration) {
+        let Some(address) = self.udp.family.map(to) else {
+            return self.pending.push(Input::Connected { to, reached: Reached::Silent });
+        };
+        let (inbox, stats) = (self.inbox.clone(), self.stats.clone());
+        self.tasks.spawn(async move {
+            stats.tcp_probes.one();
+            let reached = reach(address, timeout).await;
+            // An error means that the node has ended.
+            let _ = inbox.send(Input::Connected { to, reached }).await;
         });
     }
 }

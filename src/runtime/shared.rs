@@ -78,6 +78,7 @@ impl Core {
                 }
                 self.engine.handle_resolved(now, &seed, result);
             }
+            Input::Connected { to, reached } => self.engine.handle_connected(now, to, reached),
             Input::Advertise(Ok(address)) => {
                 self.later = Later::Nothing;
                 self.engine.handle_address(now, address);

@@ -48,6 +48,7 @@ stats! {
     udp_send_dropped: "Datagrams dropped because the socket's send buffer was full.";
     udp_send_errors: "Datagrams that the operating system refused to send.";
     udp_receive_errors: "Errors on receiving datagrams.";
+    tcp_probes: "Connections tried only to see whether a member that does not answer is still there.";
     tcp_sent_messages: "Messages written to streams.";
     tcp_sent_bytes: "Bytes of those messages, without their length prefix.";
     tcp_received_messages: "Messages received on streams.";

@@ -20,7 +20,7 @@ use super::fork::FdGuard;
 use super::net::{Input, Tasks};
 use super::socket::{Family, is_out_of_descriptors, plain};
 use super::stats::Stats;
-use crate::engine::Path;
+use crate::engine::{Path, Reached};
 
 /// Uploads at a time, connecting included.
 const UPLOADS: usize = 4;
@@ -281,6 +281,18 @@ async fn send(connection: &mut Option<Connection>, to: SocketAddr, bytes: &[u8],
     let stream = timeout(patience, TcpStream::connect(to)).await.map_err(|_| no_progress(patience))??;
     let new = connection.insert(Connection::new(stream));
     write(&mut new.stream, bytes, patience).await
+}
+
+/// Tries to connect, only to see whether somebody listens.
+pub async fn reach(to: SocketAddr, patience: Duration) -> Reached {
+    match timeout(patience, TcpStream::connect(to)).await {
+        Ok(Ok(stream)) => {
+            drop(Connection::new(stream));
+            Reached::Accepted
+        }
+        Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => Reached::Refused,
+        Ok(Err(_)) | Err(_) => Reached::Silent,
+    }
 }
 
 async fn write(stream: &mut TcpStream, bytes: &[u8], patience: Duration) -> io::Result<()> {

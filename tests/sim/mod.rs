@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cluster_gossip::config::settings::Settings;
-use cluster_gossip::engine::{Engine, Identity, Path};
+use cluster_gossip::engine::{Engine, Identity, Path, Reached};
 use cluster_gossip::runtime::drain::{Io, drain};
 use cluster_gossip::store::entry::MemberId;
 use cluster_gossip::store::hub::Filter;
@@ -77,6 +77,8 @@ pub struct SimNode {
     pub order: check::Order,
     flags: Arc<Flags>,
     pub running: bool,
+    /// Its host is gone, not only its process: connections to it are not even refused.
+    host_lost: bool,
     paused_until: Time,
     timer: Time,
 }
@@ -85,6 +87,7 @@ pub struct SimNode {
 enum What {
     Deliver { to: usize, from: SocketAddr, stream: bool, bytes: Vec<u8> },
     StreamFailed { sender: usize, to: SocketAddr },
+    Connected { node: usize, to: SocketAddr, reached: u8 },
     Resolved { node: usize, seed: String },
     Timer { node: usize },
 }
@@ -194,6 +197,7 @@ impl World {
             order: check::Order::default(),
             flags,
             running: true,
+            host_lost: false,
             paused_until: START,
             timer: Time::NEVER,
         });
@@ -223,6 +227,9 @@ impl World {
         }
         for seed in out.resolve {
             self.schedule(self.now + Duration::from_millis(1), What::Resolved { node: number, seed });
+        }
+        for (to, timeout) in out.connect {
+            self.connect(number, to, timeout);
         }
         let due = self.nodes[number].engine.next_timeout().max(self.now + Duration::from_micros(1));
         if due < self.nodes[number].timer {
@@ -271,6 +278,28 @@ impl World {
         self.schedule(self.now + way, What::Deliver { to: target.unwrap_or(0), from, stream, bytes });
     }
 
+    /// A kernel answers for a stopped process as well; for a dead one it refuses, if the host is there.
+    fn connect(&mut self, node: usize, to: SocketAddr, timeout: Duration) {
+        let target = self.by_address.get(&to).copied();
+        let passes = target.is_some_and(|n| !self.cut.contains(&(node, n)) && !self.cut.contains(&(n, node)));
+        let reached = match target {
+            Some(n) if passes && !self.nodes[n].host_lost => {
+                if self.nodes[n].running {
+                    Reached::Accepted
+                } else {
+                    Reached::Refused
+                }
+            }
+            _ => Reached::Silent,
+        };
+        // SYN and its answer; one lost is repeated after a second.
+        let lost = self.rng.random_bool(1.0 - (1.0 - self.net.loss).powi(2));
+        let way = self.net.base * 2 + self.net.jitter * 2 + if lost { Duration::from_secs(1) } else { Duration::ZERO };
+        let (way, reached) =
+            if reached == Reached::Silent || way > timeout { (timeout, Reached::Silent) } else { (way, reached) };
+        self.schedule(self.now + way, What::Connected { node, to, reached: reached as u8 });
+    }
+
     /// Runs for `d` of virtual time.
     pub fn run(&mut self, d: Duration) {
         let until = self.now + d;
@@ -302,7 +331,7 @@ impl World {
         let number = match &event.what {
             What::Deliver { to, .. } => *to,
             What::StreamFailed { sender, .. } => *sender,
-            What::Resolved { node, .. } | What::Timer { node } => *node,
+            What::Resolved { node, .. } | What::Connected { node, .. } | What::Timer { node } => *node,
         };
         let node = &mut self.nodes[number];
         if !node.running {
@@ -319,6 +348,10 @@ impl World {
             What::Deliver { from, bytes, .. } => node.engine.handle_datagram(now, from, &bytes),
             What::StreamFailed { to, .. } => {
                 node.engine.handle_send_failed(now, to, Path::Stream, false, "unreachable")
+            }
+            What::Connected { to, reached, .. } => {
+                let all = [Reached::Accepted, Reached::Refused, Reached::Silent];
+                node.engine.handle_connected(now, to, all[usize::from(reached)]);
             }
             What::Resolved { seed, .. } => {
                 let result = seed.parse().map(|a| vec![a]).map_err(|_| "not an address".to_owned());
@@ -353,13 +386,15 @@ impl World {
         self.after(node);
     }
 
-    /// The process ends without a word.
+    /// The process ends without a word; its host stays, and refuses connections.
     pub fn kill(&mut self, node: usize) {
         self.nodes[node].running = false;
-        if self.by_address.get(&self.nodes[node].address) == Some(&node) {
-            let address = self.nodes[node].address;
-            self.by_address.remove(&address);
-        }
+    }
+
+    /// The host of a process ends without a word.
+    pub fn lose_host(&mut self, node: usize) {
+        self.nodes[node].running = false;
+        self.nodes[node].host_lost = true;
     }
 
     /// The process leaves; it ends when it has done so.
@@ -412,6 +447,7 @@ impl World {
 struct Outgoing {
     packets: Vec<(SocketAddr, bool, Vec<u8>)>,
     resolve: Vec<String>,
+    connect: Vec<(SocketAddr, Duration)>,
 }
 
 impl Io for Outgoing {
@@ -423,5 +459,8 @@ impl Io for Outgoing {
     }
     fn resolve(&mut self, seed: String) {
         self.resolve.push(seed);
+    }
+    fn connect(&mut self, to: SocketAddr, timeout: Duration) {
+        self.connect.push((to, timeout));
     }
 }
