@@ -330,10 +330,111 @@ pub static ROWS: &[Row] = &[
     Row {
         unit: c"ms",
         default: c"1s",
+        bounds: c"100ms..1h",
+        live: true,
+        text: c"How often this node probes its next member on the hash ring: so often is every member probed, whatever their number. The probe also compares knowledge, which finds whatever was lost. Lower: crashes are seen sooner, for more idle traffic (about 90 bytes a probe and its answer).",
+        ..row(c"probe_interval", Access::Duration(|s| &mut s.probe_interval))
+    },
+    Row {
+        unit: c"ms",
+        default: c"5s",
+        bounds: c"100ms..24h",
+        live: true,
+        text: c"How often this node probes one more member, in random order: it finds the dead whose predecessors on the ring are dead or unwell as well. Lower: surer, for more idle traffic.",
+        ..row(c"probe_random_interval", Access::Duration(|s| &mut s.probe_random_interval))
+    },
+    Row {
+        unit: c"ms",
+        default: c"500ms",
+        bounds: c"50ms..1m",
+        live: true,
+        text: c"When a probe has failed. Within it, after 4 round trips (200 to 400 ms, at most four fifths of this), others are asked to probe as well and a TCP connection is tried. Must not be more than probe_interval. Lower: crashes are seen sooner, and slow networks cause more suspicion.",
+        ..row(c"probe_timeout", Access::Duration(|s| &mut s.probe_timeout))
+    },
+    Row {
+        default: c"3",
+        bounds: c"0..16",
+        live: true,
+        text: c"How many other members are asked to probe one that does not answer directly. 0: none. Higher: lost packets cause less suspicion, for more packets while a member does not answer.",
+        ..row(c"indirect_probes", Access::Integer(|s| &mut s.indirect_probes))
+    },
+    Row {
+        default: c"on",
+        bounds: c"on off",
+        live: true,
+        text: c"Whether the refinements of Lifeguard are used: a node that is slow itself probes more slowly and accuses later, and a suspicion ends the sooner the more others confirm it. off: plain SWIM with fixed times, for comparison.",
+        ..row(
+            c"lifeguard",
+            Access::Choice(
+                |s| if s.lifeguard { "on" } else { "off" },
+                |s, v| {
+                    let known = matches!(v, "on" | "off");
+                    s.lifeguard = if known { v == "on" } else { s.lifeguard };
+                    known
+                },
+            ),
+        )
+    },
+    Row {
+        default: c"8",
+        bounds: c"0..64",
+        live: true,
+        text: c"How many points this node may count against its own health. With each its probes come later and wait longer by their whole length. Higher: fewer false alarms from an overloaded node, which in turn sees crashes later.",
+        ..row(c"health_max", Access::Integer(|s| &mut s.health_max))
+    },
+    Row {
+        default: c"5",
+        bounds: c"0..32",
+        live: true,
+        text: c"How many members are asked at once to probe one that is suspected. 0: none, and suspicion_silent always passes whole. Higher: surer and sooner, for more packets at each suspicion.",
+        ..row(c"confirmers", Access::Integer(|s| &mut s.confirmers))
+    },
+    Row {
+        default: c"3",
+        bounds: c"1..32",
+        live: true,
+        text: c"How many members must confirm a suspicion for it to end after suspicion_min; with fewer it lasts longer, up to suspicion_silent. Of few members, as many as there are to ask. Higher: fewer false alarms, and crashes are seen later.",
+        ..row(c"confirmations", Access::Integer(|s| &mut s.confirmations))
+    },
+    Row {
+        unit: c"ms",
+        default: c"400ms",
+        bounds: c"0ms..10m",
+        live: true,
+        text: c"How long a member is suspected whose host refuses connections, which is how a killed process shows, before it is held dead. Lower: killed processes are seen sooner; where a firewall refuses TCP, a member has only this long to object.",
+        ..row(c"suspicion_refused", Access::Duration(|s| &mut s.suspicion_refused))
+    },
+    Row {
+        unit: c"ms",
+        default: c"1s",
+        bounds: c"10ms..10m",
+        live: true,
+        text: c"How long a member is suspected that does not answer at all, nor its host, if enough others confirm it. From 100 members on it grows with the logarithm of their number. Lower: crashed hosts are seen sooner, and short failures of the network become deaths.",
+        ..row(c"suspicion_min", Access::Duration(|s| &mut s.suspicion_min))
+    },
+    Row {
+        unit: c"ms",
+        default: c"4s",
         bounds: c"10ms..1h",
         live: true,
-        text: c"How often this node compares notes with another member when nothing is new, which finds whatever was lost. Lower: losses heal sooner, for more idle traffic.",
-        ..row(c"sync_interval", Access::Duration(|s| &mut s.sync_interval))
+        text: c"The same if nobody confirms it. Must not be less than suspicion_min.",
+        ..row(c"suspicion_silent", Access::Duration(|s| &mut s.suspicion_silent))
+    },
+    Row {
+        unit: c"ms",
+        default: c"15s",
+        bounds: c"10ms..24h",
+        live: true,
+        text: c"How long a member is suspected that does not answer while its host accepts connections for it: the process is stopped, throttled or swapping. Until then it can come back without having been held dead. Lower: hanging processes are given up sooner.",
+        ..row(c"suspicion_stalled", Access::Duration(|s| &mut s.suspicion_stalled))
+    },
+    Row {
+        unit: c"ms",
+        default: c"10s",
+        bounds: c"100ms..24h",
+        live: true,
+        text: c"How often one of the members that are held dead is told so, in case that it lives behind a partition that has healed. Lower: heals sooner, for more packets into the void.",
+        ..row(c"dead_probe_interval", Access::Duration(|s| &mut s.dead_probe_interval))
     },
     Row {
         unit: c"ms",

@@ -6,10 +6,12 @@ use super::outbox::Target;
 use super::{Engine, Path, metrics};
 use crate::error::Status;
 use crate::store::NodeState;
+use crate::store::members::MemberStatus;
 use crate::time::Time;
-use crate::wire::codec::Malformed;
+use crate::wire::codec::{Malformed, Reader};
 use crate::wire::frame;
 use crate::wire::packet::{self, Reject};
+use crate::wire::probe::{Accusation, Ping, PingFor};
 use crate::wire::segment::Segment;
 
 impl Engine {
@@ -97,6 +99,10 @@ impl Engine {
             }
         }
         self.acknowledge(now, head.sender, touched);
+        if self.members.get(&head.sender).is_some_and(|m| accused(m.claim.status)) {
+            // It lives, and may not know what is held against it.
+            self.tell_accused(now, head.sender, (path == Path::Datagram).then_some(from));
+        }
     }
 
     #[allow(clippy::too_many_arguments)] // a frame with its circumstances
@@ -119,10 +125,23 @@ impl Engine {
                     self.merge(now, sender, record);
                 }
             }
+            CLAIMS => {
+                if self.members.contains_key(&sender) {
+                    self.handle_claims(now, sender, body, touched)?;
+                } else {
+                    self.with_sender(now, from, sender, |_, _| ());
+                }
+            }
             WANT_MEMBERS => {
                 let mut nonces = frame::decode_nonces(body)?;
                 nonces.sort_unstable();
                 nonces.dedup();
+                if nonces == [self.me] && self.departed.contains_key(&sender) {
+                    // Each holds the other to be gone: one of them has to begin.
+                    let to = Target { address: from, nonce: sender };
+                    self.send_records(now, to, &nonces);
+                    return Ok(());
+                }
                 self.with_sender(now, from, sender, |engine, to| engine.send_records(now, to, &nonces));
             }
             STATEMENT => {
@@ -149,8 +168,27 @@ impl Engine {
                     self.with_sender(now, from, sender, |_, _| ());
                 }
             }
+            PING => {
+                let ping = Ping::decode(body)?;
+                if self.members.contains_key(&sender) {
+                    self.handle_ping(now, sender, ping);
+                } else {
+                    self.with_sender(now, from, sender, |_, _| ());
+                }
+            }
+            ACK => self.handle_ack(now, sender, Ping::decode(body)?),
+            PING_FOR => {
+                let asked = PingFor::decode(body)?;
+                self.with_sender(now, from, sender, |engine, _| engine.handle_ping_for(now, sender, asked));
+            }
+            NACK => self.handle_nack(sender, Reader::new(body).u32()?),
+            CONFIRM => {
+                let asked = Accusation::decode(body)?;
+                self.with_sender(now, from, sender, |engine, _| engine.handle_confirm(now, sender, asked));
+            }
+            ACCUSE => self.handle_accuse(now, sender, Accusation::decode(body)?),
             NOT_ME => {
-                let nonce = crate::wire::codec::Reader::new(body).u64()?;
+                let nonce = Reader::new(body).u64()?;
                 self.handle_not_me(now, from, nonce);
             }
             _ => {} // of a later version: passed over
@@ -187,4 +225,8 @@ impl Engine {
             self.out.frame(to, frame::kind::WANT_MEMBERS, &sender.to_le_bytes(), &mut self.counters);
         }
     }
+}
+
+fn accused(status: MemberStatus) -> bool {
+    matches!(status, MemberStatus::Suspect | MemberStatus::Dead)
 }

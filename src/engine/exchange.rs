@@ -63,18 +63,25 @@ impl Engine {
         }
     }
 
-    /// Once a second with the successor on the ring, so that no difference can hide; a newcomer more often.
-    pub(super) fn sync(&mut self, now: Time) {
-        let eager = self.eager_until > now;
-        self.sync_at =
-            now + if eager { EAGER_EVERY.min(self.settings.sync_interval) } else { self.settings.sync_interval };
-        if !self.is_member() {
-            return;
-        }
-        let peer = if eager { self.choose(1, |_| true).pop() } else { self.successor() };
-        if let Some(nonce) = peer {
+    /// A newcomer, or one that was away, compares with random members often for a while.
+    pub(super) fn eager(&mut self, now: Time) {
+        let on = self.is_member() && self.eager_until > now;
+        self.eager_at = on.then(|| now + EAGER_EVERY);
+        if on && let Some(nonce) = self.choose(1, |_| true).pop() {
             self.request(now, nonce);
         }
+    }
+
+    /// Takes a measured round trip to a member in.
+    pub(super) fn measured(&mut self, nonce: u64, rtt: Duration) {
+        let Some(member) = self.members.get_mut(&nonce) else { return };
+        member.peer.measured(rtt);
+        let rtt = member.peer.srtt_us;
+        self.rumors.rtt_us = match (self.rumors.rtt_us, rtt) {
+            (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt / 8),
+            (usual, rtt) => rtt.or(usual),
+        };
+        self.store.members.update(nonce, |row| row.rtt_us = rtt);
     }
 
     /// Whether this node takes part: it has not left, and no other process has its id.
@@ -155,13 +162,7 @@ impl Engine {
         let request = member.peer.request.filter(|r| statement.purpose == Purpose::Reply && r.id == statement.id);
         if let Some(request) = request {
             member.peer.request = None;
-            member.peer.measured(now.since(request.sent));
-            let rtt = member.peer.srtt_us;
-            self.rumors.rtt_us = match (self.rumors.rtt_us, rtt) {
-                (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt / 8),
-                (usual, rtt) => rtt.or(usual),
-            };
-            self.store.members.update(sender, |row| row.rtt_us = rtt);
+            self.measured(sender, now.since(request.sent));
         } else if statement.purpose == Purpose::Reply {
             // Too late: its roots say nothing about now, its rows still do.
             statement.purpose = Purpose::Inform;
@@ -196,7 +197,7 @@ impl Engine {
             self.counters.exchanges_different += 1;
             self.differing = true;
             // Such exchanges go on at the interval while they keep finding differences.
-            let next = self.last_tick + self.settings.gossip_interval;
+            let next = (self.last_tick + self.settings.gossip_interval).max(now);
             self.tick_at = Some(self.tick_at.map_or(next, |at| at.min(next)));
         }
         let complete = plan.is_empty();
@@ -229,7 +230,7 @@ impl Engine {
         }
     }
 
-    fn proven_equal(&mut self, now: Time, sender: u64, position: u64) {
+    pub(super) fn proven_equal(&mut self, now: Time, sender: u64, position: u64) {
         self.counters.exchanges_equal += 1;
         if let Some(member) = self.members.get_mut(&sender) {
             if member.peer.proven < position {
@@ -373,6 +374,7 @@ impl Engine {
         {
             member.peer.in_flight.remove(&row.nonce);
         }
+        member.peer.stated(row.nonce, member::claim_rank(row.incarnation, row.status));
         match row.reset {
             Some(pos) => _ = member.peer.resets.insert(row.nonce, pos),
             None => _ = member.peer.resets.remove(&row.nonce),

@@ -16,6 +16,7 @@ use crate::error::Status;
 use crate::store::NodeState;
 use crate::store::entry::{Life, LifeRef};
 use crate::store::event::Level;
+use crate::store::members::MemberStatus;
 use crate::time::Time;
 use crate::wire::frame::{self, Challenge, Join};
 
@@ -199,7 +200,17 @@ impl Engine {
         if matches!(self.store.state(), NodeState::Starting | NodeState::Alone) {
             self.store.set_state(now, NodeState::Joined, "another member is known");
             self.eager_until = now + EAGER;
-            self.sync_at = now;
+            self.eager_at = Some(now);
+        }
+    }
+
+    /// This node was away: the seeds are tried anew, and others compared with often.
+    pub(super) fn come_back(&mut self, now: Time) {
+        self.eager_until = now + EAGER;
+        self.eager_at = Some(now);
+        for seed in &mut self.seeds {
+            seed.next = now;
+            seed.backoff = self.settings.join_retry;
         }
     }
 
@@ -229,12 +240,19 @@ impl Engine {
             return;
         }
         self.counters.joins_accepted += 1;
-        let claim_status = join.record.status;
-        if claim_status.is_present() {
+        if join.record.status.is_present() {
             self.merge(now, sender, join.record);
         }
-        let Some(member) = self.members.get(&sender) else { return };
+        if self.claim(sender).is_some_and(|c| c.status == MemberStatus::Dead) {
+            // It comes back from behind a partition: it refutes, and is let in with its next packet.
+            self.tell_accused(now, sender, Some(to));
+        }
+        let Some(member) = self.members.get(&sender).filter(|m| m.is_present()) else { return };
         let target = member.claim.target();
+        if newcomer {
+            // This node had a round trip with it: it may vouch for its address.
+            self.tell(now, sender);
+        }
         self.send_records(now, target, &[self.me]);
         self.request(now, sender);
         if newcomer {

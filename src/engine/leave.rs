@@ -56,6 +56,7 @@ impl Engine {
             acknowledged: HashSet::new(),
         });
         self.member_updated(now, self.me, kind::MEMBER_LEFT);
+        self.tell(now, self.me);
         self.leave_timeout(now);
         self.out.flush(&mut self.counters);
     }

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use super::log::Log;
 use super::outbox::Target;
 use crate::store::entry::LifeRef;
-use crate::store::members::{MemberStatus, MemberView, Tags};
+use crate::store::members::{Cause, MemberStatus, MemberView, Tags};
 use crate::time::Time;
 use crate::wire::frame::{Held, Record, Roots};
 
@@ -48,6 +48,10 @@ pub struct Claim {
     pub versions: (u8, u8),
     /// Its tags.
     pub tags: Arc<Tags>,
+    /// Suspect or dead: why.
+    pub cause: Cause,
+    /// Suspect or dead: who said so first.
+    pub accuser: u64,
 }
 
 impl Claim {
@@ -61,6 +65,8 @@ impl Claim {
             address: record.address,
             versions: record.versions,
             tags: Arc::new(record.tags.clone()),
+            cause: record.cause,
+            accuser: record.accuser,
         }
     }
 
@@ -76,7 +82,17 @@ impl Claim {
             address: self.address,
             versions: self.versions,
             tags: (*self.tags).clone(),
+            cause: self.cause,
+            accuser: self.accuser,
         }
+    }
+
+    /// Holds it to be `status` from `now` on, for a reason, as `accuser` says.
+    pub fn accuse(&mut self, now: Time, status: MemberStatus, cause: Cause, accuser: u64) {
+        self.status = status;
+        self.since = now;
+        self.cause = cause;
+        self.accuser = accuser;
     }
 
     /// Its rank.
@@ -134,6 +150,8 @@ pub struct Peer {
     pub proven: u64,
     /// What it has said to hold of single owners since. Bounded.
     pub committed: HashMap<u64, Held>,
+    /// What it has said to know of single lives. Bounded.
+    pub claims: HashMap<u64, ClaimRank>,
     /// The last request to it that is not answered.
     pub request: Option<Request>,
     /// What is under way to it.
@@ -170,6 +188,17 @@ impl Peer {
         }
         self.committed.insert(owner, held.clone());
         commit
+    }
+
+    /// Notes what the peer says to know of a life.
+    pub fn stated(&mut self, nonce: u64, rank: ClaimRank) {
+        if self.claims.len() >= MAX_COMMITTED
+            && !self.claims.contains_key(&nonce)
+            && let Some(least) = self.claims.keys().min().copied()
+        {
+            self.claims.remove(&least);
+        }
+        self.claims.insert(nonce, rank);
     }
 
     /// Takes a measured round trip into the average (RFC 6298, alpha 1/8).

@@ -12,7 +12,7 @@ use crate::error::Status;
 use crate::store::NodeState;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::{Level, kind};
-use crate::store::members::MemberStatus;
+use crate::store::members::{Cause, MemberStatus};
 use crate::time::Time;
 use crate::wire::frame::{self, Held, Record, Roots};
 
@@ -95,20 +95,33 @@ impl Engine {
         self.store.member_changed(event, &view, now);
     }
 
-    /// Merges a record that `sender` has passed on.
-    pub(super) fn merge(&mut self, now: Time, sender: u64, record: Record) {
+    /// What is known of a life, be it here, departed, or only remembered.
+    pub(super) fn claim(&self, nonce: u64) -> Option<&Claim> {
+        self.members.get(&nonce).map(|m| &m.claim).or_else(|| self.departed.get(&nonce))
+    }
+
+    /// Merges a record that `sender` has passed on. Gives whether it was news here.
+    pub(super) fn merge(&mut self, now: Time, sender: u64, record: Record) -> bool {
         let rank = claim_rank(record.incarnation, record.status);
         if record.nonce == self.me {
             self.refute(now, record.incarnation, record.status);
-            return;
+            return false;
         }
         if let Some(member) = self.members.get(&record.nonce) {
             if rank > member.claim.rank() {
+                if self.doubts(now, &record) {
+                    return false;
+                }
                 self.replace_claim(now, &record);
-            } else if rank < member.claim.rank() {
-                self.answer_with(now, sender, record.nonce);
+                return true;
             }
-            return;
+            if rank < member.claim.rank() {
+                self.answer_with(now, sender, record.nonce);
+            } else if record.status == MemberStatus::Suspect && record.cause > member.claim.cause {
+                self.strengthen(record.nonce, record.cause);
+                return true;
+            }
+            return false;
         }
         if let Some(claim) = self.departed.get(&record.nonce)
             && rank <= claim.rank()
@@ -116,17 +129,18 @@ impl Engine {
             if rank < claim.rank() {
                 self.answer_with(now, sender, record.nonce);
             }
-            return;
+            return false;
         }
-        self.merge_new_life(now, sender, &record);
+        let news = self.merge_new_life(now, sender, &record);
         if self.members.contains_key(&record.nonce) {
             self.departed.remove(&record.nonce);
         }
+        news
     }
 
-    /// A life that is not known: a newcomer, a later life of a known id, or a stale one.
-    fn merge_new_life(&mut self, now: Time, sender: u64, record: &Record) {
-        let Some(id) = MemberId::new(&record.id) else { return };
+    /// A life that is not known: a newcomer, a later life of a known id, or a stale one. Gives whether it was taken in.
+    fn merge_new_life(&mut self, now: Time, sender: u64, record: &Record) -> bool {
+        let Some(id) = MemberId::new(&record.id) else { return false };
         let life = LifeRef::new(Life { id, generation: record.generation, nonce: record.nonce });
         let claim = Claim::from_record(record, life, now);
         let known = self.ids.get(record.id.as_str()).copied();
@@ -136,7 +150,7 @@ impl Engine {
             if other.claim.life.rank() > claim.life.rank() {
                 // A former life, told by one who does not know the later one.
                 self.answer_with(now, sender, known);
-                return;
+                return false;
             }
             if known == self.me {
                 if claim.status.is_present() {
@@ -144,12 +158,12 @@ impl Engine {
                 } else {
                     self.remember_departed(claim);
                 }
-                return;
+                return false;
             }
         }
         if !claim.status.is_present() {
             self.remember_departed(claim);
-            return;
+            return false;
         }
         if known.is_none() && self.members.len() >= self.settings.max_members {
             self.counters.members_refused += 1;
@@ -157,17 +171,22 @@ impl Engine {
             self.warn(now, "max_members", Status::Limit, || {
                 format!("member {} is not taken in: there are {max} already (max_members)", record.id)
             });
-            return;
+            return false;
         }
         let nonce = claim.life.nonce;
+        let suspect = claim.status == MemberStatus::Suspect;
         let restarted = known.is_some_and(|known| self.supersede(now, known));
         self.log(now, Level::Info, || format!("member {} joined at {}", record.id, record.address));
         self.insert_member(claim, now);
         self.member_updated(now, nonce, if restarted { kind::MEMBER_RESTARTED } else { kind::MEMBER_JOINED });
+        if suspect {
+            self.suspected_by_other(now, nonce);
+        }
         self.note_joined(now);
+        true
     }
 
-    fn replace_claim(&mut self, now: Time, record: &Record) {
+    pub(super) fn replace_claim(&mut self, now: Time, record: &Record) {
         let Some(member) = self.members.get_mut(&record.nonce) else { return };
         let old = member.claim.clone();
         // A newcomer may have had to raise its generation after some had let it in.
@@ -202,6 +221,10 @@ impl Engine {
             member.peer = Default::default();
         }
         let (id, word) = (old.life.id.clone(), member.claim.status.word());
+        match member.claim.status {
+            MemberStatus::Suspect => self.suspected_by_other(now, record.nonce),
+            _ => self.suspicions.end(record.nonce),
+        }
         if silent {
             self.touch(now, record.nonce, self.settle());
         } else {
@@ -217,7 +240,10 @@ impl Engine {
         if wrong && incarnation >= me.incarnation && me.status.is_present() && status != MemberStatus::Left {
             me.incarnation = incarnation + 1;
             self.counters.refutations += 1;
+            // Whoever is suspected has been slow to answer.
+            self.feel(1);
             self.touch(now, self.me, Duration::ZERO);
+            self.tell(now, self.me);
         }
     }
 
@@ -261,14 +287,12 @@ impl Engine {
 
     /// Another life has the address that a packet was sent to: if it is the recorded one, the member is gone from it.
     pub(super) fn handle_not_me(&mut self, now: Time, from: std::net::SocketAddr, nonce: u64) {
-        let Some(member) = self.members.get_mut(&nonce) else { return };
+        let Some(member) = self.members.get(&nonce) else { return };
         if nonce == self.me || member.claim.address != from || !member.is_present() {
             return;
         }
-        member.claim.status = MemberStatus::Dead;
-        member.claim.since = now;
-        member.peer = Default::default();
-        self.member_updated(now, nonce, kind::MEMBER_DEAD);
+        self.suspicions.end(nonce);
+        self.declare_dead(now, nonce, Cause::Replaced);
     }
 
     /// A later life of its id has come: the former one goes at once, with its entries. Gives whether it was here.
@@ -277,8 +301,7 @@ impl Engine {
         let Some(mut member) = self.take_member(nonce) else { return false };
         member.log.clear(&store);
         // Not "left", which would be final: if it is the later one after all, it refutes.
-        member.claim.status = MemberStatus::Dead;
-        member.claim.since = now;
+        member.claim.accuse(now, MemberStatus::Dead, Cause::Replaced, self.me);
         self.remember_departed(member.claim);
         true
     }
@@ -289,6 +312,7 @@ impl Engine {
         self.refresh_terms(nonce);
         self.refresh_presence(nonce);
         let member = self.members.remove(&nonce)?;
+        self.suspicions.end(nonce);
         self.changes.forget(member.position);
         if let Some(at) = member.expiry {
             self.expiries.remove(&(at, nonce));
@@ -375,18 +399,10 @@ impl Engine {
         chosen
     }
 
-    /// The next present member on the ring that answers; the plain next one if none does.
-    pub(super) fn successor(&self) -> Option<u64> {
+    /// The present members after this node on the ring, in order, and around it.
+    pub(super) fn successors(&self) -> impl Iterator<Item = u64> + '_ {
         let place = ring_place(self.cluster, self.me);
-        let mut after = self.ring.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded));
-        let ring = after.by_ref().chain(self.ring.range(..place)).map(|(_, nonce)| *nonce);
-        let mut first = None;
-        for nonce in ring.take(16) {
-            if self.members[&nonce].peer.unanswered < 3 {
-                return Some(nonce);
-            }
-            first = first.or(Some(nonce));
-        }
-        first
+        let after = self.ring.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded));
+        after.chain(self.ring.range(..place)).map(|(_, nonce)| *nonce)
     }
 }

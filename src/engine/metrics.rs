@@ -1,7 +1,7 @@
 //! Counters of the engine. Plain numbers: the engine is driven by one at a time.
 
 /// Kinds of frame that are counted apart; 0 takes what is unknown.
-pub const FRAME_KINDS: usize = 9;
+pub const FRAME_KINDS: usize = 16;
 
 const FRAME_NAMES: [(&str, &str, &str); FRAME_KINDS] = [
     ("frames_sent_other", "frame_bytes_sent_other", "frames_received_other"),
@@ -13,6 +13,13 @@ const FRAME_NAMES: [(&str, &str, &str); FRAME_KINDS] = [
     ("frames_sent_segment", "frame_bytes_sent_segment", "frames_received_segment"),
     ("frames_sent_not_me", "frame_bytes_sent_not_me", "frames_received_not_me"),
     ("frames_sent_rumor", "frame_bytes_sent_rumor", "frames_received_rumor"),
+    ("frames_sent_ping", "frame_bytes_sent_ping", "frames_received_ping"),
+    ("frames_sent_ack", "frame_bytes_sent_ack", "frames_received_ack"),
+    ("frames_sent_ping_for", "frame_bytes_sent_ping_for", "frames_received_ping_for"),
+    ("frames_sent_nack", "frame_bytes_sent_nack", "frames_received_nack"),
+    ("frames_sent_confirm", "frame_bytes_sent_confirm", "frames_received_confirm"),
+    ("frames_sent_accuse", "frame_bytes_sent_accuse", "frames_received_accuse"),
+    ("frames_sent_claims", "frame_bytes_sent_claims", "frames_received_claims"),
 ];
 
 /// One figure: its name, what it says, whether it can fall, its value.
@@ -104,5 +111,15 @@ counters! {
     connects_accepted: "Connections tried to a silent member that were accepted: its process is there, and does not answer",
     connects_refused: "Connections tried to a silent member that were refused: its host is there, its process is not",
     connects_silent: "Connections tried to a silent member that were not answered",
+    probes_sent: "Probes sent, those on behalf of others included",
+    probes_indirect: "Probes asked of others, for want of a direct answer",
+    probes_failed: "Probes that failed: no answer on any way",
+    unreachables: "Answers of the network that nobody can be reached at an address",
+    suspicions: "Members suspected by this node's own probes",
+    confirmations: "Suspicions of this node that another member confirmed",
+    deaths: "Members that this node itself has declared dead",
+    claims_told: "Rumors of claims about members that were sent or passed on",
+    claims_doubted: "Claims passed over: their accuser was suspected itself, or they were old and had to be verified",
+    pauses: "Times that this process was found not to have been running",
     refutations: "Claims about this node itself that it refuted",
 }

@@ -8,6 +8,7 @@
 //! What hosts are told goes through the [`Store`], which the engine drives.
 
 mod changes;
+mod claims;
 mod describe;
 mod dispatch;
 mod exchange;
@@ -19,7 +20,9 @@ mod member;
 mod membership;
 mod metrics;
 mod outbox;
+mod probe;
 mod rumor;
+mod suspicion;
 mod transfer;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -33,20 +36,23 @@ use rand::rngs::SmallRng;
 
 use crate::config::settings::Settings;
 use crate::error::Status;
+use crate::store::Store;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::Level;
-use crate::store::members::MemberStatus;
-use crate::store::Store;
+use crate::store::members::{Cause, MemberStatus};
 use crate::time::Time;
 use crate::wire::frame::Roots;
 use crate::wire::packet;
 use changes::Changes;
+use claims::Claims;
 use join::Seed;
 use leave::Leaving;
 use member::{Claim, Member};
 pub use metrics::{Counters, Metric};
 use outbox::Outbox;
+use probe::Probes;
 use rumor::Rumors;
+use suspicion::Suspicions;
 
 /// Where bytes are to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +130,9 @@ const DRAINS: usize = 64;
 /// How often departed members and tombstones are looked over.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// Timers that come so late mean that the process was not running.
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// The same warning is not given again before.
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
@@ -159,12 +168,16 @@ pub struct Engine {
     /// When to gossip next; `None` while there is nothing new.
     tick_at: Option<Time>,
     last_tick: Time,
-    sync_at: Time,
-    /// Compare with random peers often until then: just joined.
+    /// Compare with random peers often until then: just joined, or back from being away.
     eager_until: Time,
+    /// When to compare so next.
+    eager_at: Option<Time>,
     housekeeping_at: Time,
     warned: HashMap<&'static str, Time>,
     rumors: Rumors,
+    claims: Claims,
+    probes: Probes,
+    suspicions: Suspicions,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
@@ -197,11 +210,14 @@ impl Engine {
             leaving: None,
             tick_at: None,
             last_tick: now.back(settings.gossip_interval),
-            sync_at: now + settings.sync_interval,
             eager_until: now,
+            eager_at: None,
             housekeeping_at: now + HOUSEKEEPING,
             warned: HashMap::new(),
             rumors: Rumors::new(now),
+            claims: Claims::default(),
+            probes: Probes::new(now, settings.probe_interval, settings.probe_random_interval, &mut rng),
+            suspicions: Suspicions::default(),
             answered_stranger: false,
             differing: false,
             rng,
@@ -216,6 +232,8 @@ impl Engine {
             address: identity.address,
             versions: (packet::VERSION, packet::VERSION),
             tags: Arc::new(settings.tags.clone()),
+            cause: Cause::None,
+            accuser: 0,
         };
         engine.insert_member(claim, now);
         engine.set_seeds(now);
@@ -246,16 +264,23 @@ impl Engine {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
+        let late = now.since(self.next_timeout());
+        if late >= PAUSE {
+            self.paused(now, late);
+        }
         self.expire(now);
         self.drain_own(now);
         self.rumor_timeout(now);
+        self.claims_timeout(now);
+        self.suspicion_timeout(now);
+        self.probe_timeout(now);
         self.join_timeout(now);
         self.leave_timeout(now);
         if self.tick_at.is_some_and(|at| at <= now) {
             self.tick(now);
         }
-        if self.sync_at <= now {
-            self.sync(now);
+        if self.eager_at.is_some_and(|at| at <= now) {
+            self.eager(now);
         }
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
@@ -293,6 +318,21 @@ impl Engine {
             Reached::Silent => self.counters.connects_silent += 1,
         }
         self.log(now, Level::Debug, || format!("a connection to {to} was tried: {reached:?}"));
+        self.note_connected(now, to, reached);
+        self.out.flush(&mut self.counters);
+    }
+
+    /// The network has answered a datagram to `to`: nobody can be reached there.
+    pub fn handle_unreachable(&mut self, now: Time, to: SocketAddr) {
+        self.counters.unreachables += 1;
+        self.note_unreachable(now, to);
+        self.out.flush(&mut self.counters);
+    }
+
+    /// The host was asleep for so long, while the clock of `now` stood still.
+    pub fn handle_sleep(&mut self, now: Time, slept: Duration) {
+        self.paused(now, slept);
+        self.out.flush(&mut self.counters);
     }
 
     /// The address that others are told has been found out, or has changed.
@@ -318,7 +358,6 @@ impl Engine {
         if old.seeds != settings.seeds {
             self.set_seeds(now);
         }
-        self.sync_at = self.sync_at.min(now + settings.sync_interval);
         self.out.flush(&mut self.counters);
     }
 
@@ -343,7 +382,10 @@ impl Engine {
             .min(leave)
             .min(seeds)
             .min(self.rumors.next_timeout())
-            .min(self.sync_at)
+            .min(self.claims.next_timeout())
+            .min(self.probes.next_timeout())
+            .min(self.suspicions.next_timeout())
+            .min(self.eager_at.unwrap_or(Time::NEVER))
             .min(self.housekeeping_at)
     }
 

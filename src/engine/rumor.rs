@@ -43,11 +43,20 @@ const MAX_OPEN: usize = 4096;
 const RATE: f64 = 8e6;
 const BURST: f64 = 256.0 * 1024.0;
 
+/// The same for claims about members, which have an allowance of their own: data must not delay them.
+const CLAIMS_RATE: f64 = 64e3;
+const CLAIMS_BURST: f64 = 256.0 * 1024.0;
+
+/// Bytes that a record costs, roughly.
+const CLAIM: usize = 128;
+
 /// An arc of the ring: after `from`, up to and with `to`; wraps around. Empty if both are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    from: u64,
-    to: u64,
+pub(super) struct Span {
+    /// Not in it itself.
+    pub from: u64,
+    /// The last place in it.
+    pub to: u64,
 }
 
 impl Span {
@@ -62,14 +71,21 @@ impl Span {
     }
 }
 
+/// What a rumor carries.
+#[derive(Clone, Debug)]
+pub(super) enum News {
+    /// A segment of entries of `owner`, which ends at `to`.
+    Entries { owner: u64, to: u64, segment: Arc<[u8]> },
+    /// The records of these lives, as they are known when they are sent.
+    Claims(Arc<[u64]>),
+}
+
 /// A hop that is to be acknowledged.
 #[derive(Clone, Debug)]
 struct Open {
     peer: u64,
     arc: Span,
-    owner: u64,
-    to: u64,
-    segment: Arc<[u8]>,
+    news: News,
     again: bool,
     /// Members that did not acknowledge on this arc.
     failed: Vec<u64>,
@@ -87,8 +103,33 @@ pub struct Rumors {
     next_id: u64,
     /// Smoothed round-trip time to members in general, for those to whom it was not measured.
     pub rtt_us: Option<u32>,
+    data: Bucket,
+    claims: Bucket,
+}
+
+/// A token bucket: so many bytes a second, and at once. What goes over it is not queued.
+#[derive(Debug)]
+struct Bucket {
+    rate: f64,
+    burst: f64,
     tokens: f64,
     filled: Time,
+}
+
+impl Bucket {
+    fn new(rate: f64, burst: f64, now: Time) -> Bucket {
+        Bucket { rate, burst, tokens: burst, filled: now }
+    }
+
+    fn spend(&mut self, now: Time, bytes: usize) -> bool {
+        self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * self.rate).min(self.burst);
+        self.filled = now;
+        let enough = self.tokens >= bytes as f64;
+        if enough {
+            self.tokens -= bytes as f64;
+        }
+        enough
+    }
 }
 
 impl Rumors {
@@ -101,8 +142,8 @@ impl Rumors {
             open: BTreeMap::new(),
             next_id: 0,
             rtt_us: None,
-            tokens: BURST,
-            filled: now,
+            data: Bucket::new(RATE, BURST, now),
+            claims: Bucket::new(CLAIMS_RATE, CLAIMS_BURST, now),
         }
     }
 
@@ -110,16 +151,6 @@ impl Rumors {
     pub fn next_timeout(&self) -> Time {
         let open = self.open.first_key_value().map_or(Time::NEVER, |((at, _), _)| *at);
         open.min(self.due.unwrap_or(Time::NEVER))
-    }
-
-    fn spend(&mut self, now: Time, bytes: usize) -> bool {
-        self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * RATE).min(BURST);
-        self.filled = now;
-        let enough = self.tokens >= bytes as f64;
-        if enough {
-            self.tokens -= bytes as f64;
-        }
-        enough
     }
 }
 
@@ -172,23 +203,24 @@ impl Engine {
                 self.hurry(now);
                 continue;
             }
-            if !self.rumors.spend(now, (segment.len() + 64) * ARCS) {
-                self.counters.rumors_held_back += 1;
+            let news = News::Entries { owner: self.me, to, segment: segment.into() };
+            if !self.spend(now, &news) {
                 self.rumors.told = end;
                 return;
             }
             self.counters.rumors_started += 1;
             let ring = self.whole_ring();
-            self.spread(now, ring, self.me, to, segment.into(), Vec::new());
+            self.spread(now, ring, news, Vec::new());
         }
         self.rumors.due = Some(now + COALESCE);
     }
 
-    fn rumor_room(&self) -> usize {
+    /// Bytes that the news in one rumor may have.
+    pub(super) fn rumor_room(&self) -> usize {
         self.out.room().saturating_sub(64).min(MAX_RUMOR)
     }
 
-    fn whole_ring(&self) -> Span {
+    pub(super) fn whole_ring(&self) -> Span {
         let place = self.place(self.me);
         Span { from: place, to: place.wrapping_sub(1) }
     }
@@ -209,11 +241,15 @@ impl Engine {
         members
     }
 
-    /// Sends a segment down the arc, without those that have `failed` to acknowledge it.
+    /// Sends news down the arc, without those that have `failed` to acknowledge it.
     ///
     /// This node's own place is cut out of the arcs that it hands on, so that whatever members each hop knows, no arc
     /// ever holds one that it came by: the tree ends.
-    fn spread(&mut self, now: Time, arc: Span, owner: u64, to: u64, segment: Arc<[u8]>, failed: Vec<u64>) {
+    pub(super) fn spread(&mut self, now: Time, arc: Span, news: News, failed: Vec<u64>) {
+        let owner = match &news {
+            News::Entries { owner, .. } => *owner,
+            News::Claims(_) => self.me,
+        };
         let mine = self.place(self.me);
         let spans = if arc.contains(mine) { arc.without(mine).to_vec() } else { vec![arc] };
         let pieces: Vec<(Span, Vec<u64>)> = spans
@@ -242,8 +278,8 @@ impl Engine {
                 let head = order.clone().find(answers).or(order.next()).copied();
                 if let Some(peer) = head {
                     let arc = Span { from, to: end };
-                    let (segment, failed) = (segment.clone(), failed.clone());
-                    self.hop(now, Open { peer, arc, owner, to, segment, again: false, failed });
+                    let (news, failed) = (news.clone(), failed.clone());
+                    self.hop(now, Open { peer, arc, news, again: false, failed });
                 }
                 from = end;
             }
@@ -257,11 +293,20 @@ impl Engine {
         let srtt = rtt.map_or(UNMEASURED, |us| Duration::from_micros(us.into()) * 3);
         let patience = srtt.max(PATIENCE);
         let target = member.claim.target();
-        let mut body = Vec::with_capacity(16 + open.segment.len());
+        let mut body = Vec::with_capacity(MAX_RUMOR);
         body.extend_from_slice(&open.arc.from.to_le_bytes());
         body.extend_from_slice(&open.arc.to.to_le_bytes());
-        body.extend_from_slice(&open.segment);
-        self.out.frame(target, frame::kind::RUMOR, &body, &mut self.counters);
+        let kind = match &open.news {
+            News::Entries { segment, .. } => {
+                body.extend_from_slice(segment);
+                frame::kind::RUMOR
+            }
+            News::Claims(nonces) => {
+                self.put_claims(now, nonces, &mut body);
+                frame::kind::CLAIMS
+            }
+        };
+        self.out.frame(target, kind, &body, &mut self.counters);
         if self.rumors.open.len() < MAX_OPEN {
             self.rumors.next_id += 1;
             self.rumors.open.insert((now + patience, self.rumors.next_id), open);
@@ -271,12 +316,17 @@ impl Engine {
     /// A hop's time is over: acknowledged, tried once more, or its arc served without it.
     fn look_after(&mut self, now: Time, mut open: Open) {
         let Some(member) = self.members.get(&open.peer) else { return };
-        let proven = self.members.get(&open.owner).is_some_and(|o| o.position <= member.peer.proven);
-        if proven || member.peer.committed.get(&open.owner).is_some_and(|held| held.has(open.to)) {
+        let proven = |nonce: &u64| self.members.get(nonce).is_some_and(|m| m.position <= member.peer.proven);
+        let has = match &open.news {
+            News::Entries { owner, to, .. } => {
+                proven(owner) || member.peer.committed.get(owner).is_some_and(|held| held.has(*to))
+            }
+            News::Claims(nonces) => nonces.iter().all(|nonce| self.knows_claim(member, *nonce)),
+        };
+        if has {
             return;
         }
-        if !self.rumors.spend(now, (open.segment.len() + 64) * ARCS) {
-            self.counters.rumors_held_back += 1;
+        if !self.spend(now, &open.news) {
             return;
         }
         if !open.again {
@@ -288,7 +338,7 @@ impl Engine {
         open.failed.push(open.peer);
         if open.failed.len() < MAX_FAILED {
             self.counters.rumor_arcs_taken_over += 1;
-            self.spread(now, open.arc, open.owner, open.to, open.segment, open.failed);
+            self.spread(now, open.arc, open.news, open.failed);
         }
     }
 
@@ -313,11 +363,20 @@ impl Engine {
         if !self.handle_segment(now, sender, &segment) {
             return Ok(());
         }
-        if self.rumors.spend(now, (bytes.len() + 64) * ARCS) {
-            self.spread(now, arc, owner, segment.head.to, bytes.into(), Vec::new());
-        } else {
-            self.counters.rumors_held_back += 1;
+        let news = News::Entries { owner, to: segment.head.to, segment: bytes.into() };
+        if self.spend(now, &news) {
+            self.spread(now, arc, news, Vec::new());
         }
         Ok(())
+    }
+
+    /// Takes what sending news to a few members costs out of the allowance; false, and counted, if too little is left.
+    pub(super) fn spend(&mut self, now: Time, news: &News) -> bool {
+        let enough = match news {
+            News::Entries { segment, .. } => self.rumors.data.spend(now, (segment.len() + 64) * ARCS),
+            News::Claims(nonces) => self.rumors.claims.spend(now, nonces.len() * CLAIM * ARCS),
+        };
+        self.counters.rumors_held_back += u64::from(!enough);
+        enough
     }
 }

@@ -55,6 +55,52 @@ impl MemberStatus {
     }
 }
 
+/// Why a member is suspected or held dead: what connecting to it showed when it did not answer probes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Cause {
+    /// Nothing is held against it, or the reason is not known.
+    #[default]
+    None = 0,
+    /// Neither it nor its host answers.
+    Silent = 1,
+    /// Its host accepts connections, and the process does not answer: stopped, throttled, or its UDP is blocked.
+    Stalled = 2,
+    /// Its host refuses connections: the process is gone.
+    Refused = 3,
+    /// Another process answers at its address.
+    Replaced = 4,
+}
+
+impl Cause {
+    /// The number on the wire.
+    pub fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// From the number on the wire; one of a later version counts as silent, the most patient but one.
+    pub fn from_code(code: u8) -> Cause {
+        match code {
+            0 => Cause::None,
+            2 => Cause::Stalled,
+            3 => Cause::Refused,
+            4 => Cause::Replaced,
+            _ => Cause::Silent,
+        }
+    }
+
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Cause::None => "for an unknown reason",
+            Cause::Silent => "neither the process nor its host answers",
+            Cause::Stalled => "its host accepts connections, but the process does not answer",
+            Cause::Refused => "its host refuses connections: the process is gone",
+            Cause::Replaced => "another process has its address",
+        }
+    }
+}
+
 /// A member as it stood when it was read.
 #[derive(Clone, Debug)]
 pub struct MemberView {

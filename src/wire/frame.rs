@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::codec::{Decoded, Malformed, Put, Reader};
-use crate::store::members::{MemberStatus, Tags};
+use crate::store::members::{Cause, MemberStatus, Tags};
 
 /// Types of frame. Append only; a number is never used again for something else.
 pub mod kind {
@@ -24,6 +24,21 @@ pub mod kind {
     /// A segment of fresh entries with the arc of the ring that the receiver is to pass it on in: two places (u64, after
     /// and up to), then the segment.
     pub const RUMOR: u8 = 8;
+    /// A probe: answer with an `ACK`. [`super::super::probe::Ping`].
+    pub const PING: u8 = 9;
+    /// The answer to a `PING`, also handed on by one that was asked to probe. [`super::super::probe::Ping`].
+    pub const ACK: u8 = 10;
+    /// Probe that member for me. [`super::super::probe::PingFor`].
+    pub const PING_FOR: u8 = 11;
+    /// The member that I was to probe has not answered me in time; its `PING_FOR`'s number follows (u32).
+    pub const NACK: u8 = 12;
+    /// I suspect that member: probe it at once, and tell me if you cannot reach it either. [`super::super::probe::Accusation`].
+    pub const CONFIRM: u8 = 13;
+    /// I cannot reach that member either. [`super::super::probe::Accusation`].
+    pub const ACCUSE: u8 = 14;
+    /// Records of members with the arc of the ring that the receiver is to pass them on in: two places (u64, after and
+    /// up to), then the records. [`super::Record`].
+    pub const CLAIMS: u8 = 15;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.
@@ -50,6 +65,10 @@ pub struct Record {
     pub versions: (u8, u8),
     /// Its tags.
     pub tags: Tags,
+    /// Suspect or dead: why.
+    pub cause: Cause,
+    /// Suspect or dead: nonce of the member that said so first; 0 if not known.
+    pub accuser: u64,
 }
 
 impl Record {
@@ -70,6 +89,10 @@ impl Record {
             out.put_text(name);
             out.put_text(value);
         }
+        if self.is_accused() {
+            out.push(self.cause.code() as u8);
+            out.extend_from_slice(&self.accuser.to_le_bytes());
+        }
         // Its length before it: a later version may append to a record what this one passes over.
         let len = (out.len() - start - 2) as u16;
         out[start..start + 2].copy_from_slice(&len.to_le_bytes());
@@ -79,7 +102,7 @@ impl Record {
     pub fn read(r: &mut Reader<'_>) -> Decoded<Record> {
         let len = r.u16()?;
         let mut r = Reader::new(r.bytes(len.into())?);
-        let record = Record {
+        let mut record = Record {
             id: r.text()?.to_owned(),
             generation: counter(r.varint()?)?,
             nonce: r.u64()?,
@@ -89,11 +112,21 @@ impl Record {
             address: r.address()?,
             versions: (r.u8()?, r.u8()?),
             tags: read_tags(&mut r)?,
+            cause: Cause::None,
+            accuser: 0,
         };
+        if record.is_accused() {
+            record.cause = Cause::from_code(r.u8()?);
+            record.accuser = r.u64()?;
+        }
         if record.id.is_empty() || record.nonce == 0 || record.address.port() == 0 {
             return Err(Malformed);
         }
         Ok(record)
+    }
+
+    fn is_accused(&self) -> bool {
+        matches!(self.status, MemberStatus::Suspect | MemberStatus::Dead)
     }
 }
 
@@ -412,16 +445,21 @@ mod tests {
     fn record() -> impl Strategy<Value = Record> {
         let tags = proptest::collection::btree_map("[a-z]{1,8}", "[ -~]{0,20}", 0..5);
         ("[^\0]{1,60}", any::<[u64; 2]>(), 1u64.., status(), 1u16.., tags, any::<[u8; 4]>()).prop_map(
-            |(id, [generation, age_ms], nonce, status, port, tags, ip)| Record {
-                id,
-                generation: generation >> 1,
-                nonce,
-                incarnation: age_ms >> 3,
-                status,
-                age_ms,
-                address: SocketAddr::from((ip, port)),
-                versions: (1, 1),
-                tags,
+            |(id, [generation, age_ms], nonce, status, port, tags, ip)| {
+                let accused = matches!(status, MemberStatus::Suspect | MemberStatus::Dead);
+                Record {
+                    id,
+                    generation: generation >> 1,
+                    nonce,
+                    incarnation: age_ms >> 3,
+                    status,
+                    age_ms,
+                    address: SocketAddr::from((ip, port)),
+                    versions: (1, 1),
+                    tags,
+                    cause: if accused { Cause::from_code((nonce % 5) as u8) } else { Cause::None },
+                    accuser: if accused { generation } else { 0 },
+                }
             },
         )
     }

@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod frame;
 pub mod packet;
+pub mod probe;
 pub mod proto;
 pub mod segment;
 pub mod value;

@@ -48,11 +48,19 @@ impl Order {
         }
         if let Some(member) = &event.member {
             let id = member.life.id.as_str().to_owned();
+            if event.kind == kind::MEMBER_RESTARTED {
+                // Removed and back as the same life, in one event: its entries come anew.
+                self.seen.retain(|(m, _), (version, _)| *m != id || version.1 != member.life.nonce);
+            }
             match event.kind {
                 kind::MEMBER_JOINED if self.joined.insert(id.clone(), true) == Some(true) => {
                     return Err(format!("{id} joined twice"));
                 }
-                kind::MEMBER_REMOVED => _ = self.joined.insert(id, false),
+                kind::MEMBER_REMOVED => {
+                    // Its state is gone here; if it comes back from behind a partition, so does all of it.
+                    self.seen.retain(|(member, _), _| *member != id);
+                    self.joined.insert(id, false);
+                }
                 kind::ENTRY_REFUSED | kind::MEMBER_JOINED => {}
                 _ if !self.joined.get(&id).copied().unwrap_or(false) => {
                     return Err(format!("event {:#x} of {id}, which is not joined", event.kind));

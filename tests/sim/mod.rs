@@ -79,7 +79,7 @@ pub struct SimNode {
     pub running: bool,
     /// Its host is gone, not only its process: connections to it are not even refused.
     host_lost: bool,
-    paused_until: Time,
+    pub paused_until: Time,
     timer: Time,
 }
 

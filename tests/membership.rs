@@ -1,0 +1,259 @@
+//! Failure detection, healing and identity under the simulator. A failing run prints its seed; `SIM_SEED=n cargo test
+//! --test membership` repeats it.
+
+mod sim;
+
+use std::time::Duration;
+
+use cluster_gossip::store::members::MemberStatus;
+use rand::Rng;
+use sim::{Network, World, check};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The seeds to run: those of the test, or the one that the environment names.
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("SIM_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
+        Err(_) => (0..count).collect(),
+    }
+}
+
+fn cluster(seed: u64, n: usize, net: Network) -> World {
+    let mut world = World::new(seed, net);
+    for i in 0..n {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+        world.start(&format!("m{i}"), &seeds, |_| ());
+    }
+    let done = world.run_until(60 * SECOND, 100 * MS, World::converged);
+    assert!(done, "seed {seed}: {}", check::difference(&world).unwrap_or_default());
+    world.run(5 * SECOND);
+    world
+}
+
+fn status(world: &World, at: usize, id: &str) -> Option<MemberStatus> {
+    world.nodes[at].store.members.by_id(id).map(|m| m.status)
+}
+
+/// Whether all running members hold `id` to be `wanted`.
+fn all_hold(world: &World, id: &str, wanted: MemberStatus) -> bool {
+    world.members().iter().all(|n| world.nodes[*n].id == id || status(world, *n, id) == Some(wanted))
+}
+
+/// Runs until all hold a member to be dead; gives how long it took.
+fn until_dead(world: &mut World, seed: u64, id: &str) -> f64 {
+    let start = world.now;
+    let known = world.run_until(60 * SECOND, 10 * MS, |w| all_hold(w, id, MemberStatus::Dead));
+    assert!(known, "seed {seed}: {id} is not known to be dead everywhere");
+    world.now.since(start).as_secs_f64()
+}
+
+fn print(what: &str, mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    println!("{what}: p50 {:.2} s, p99 {:.2} s, worst {:.2} s of {}", at(0.5), at(0.99), at(1.0), times.len());
+    at(1.0)
+}
+
+#[test]
+fn a_crash_is_known_to_all_within_seconds() {
+    for (n, loss) in [(2, 0.0), (3, 0.0), (20, 0.0), (100, 0.0), (100, 0.05)] {
+        for host in [false, true] {
+            let mut times = Vec::new();
+            for seed in seeds(4) {
+                let mut world = cluster(seed, n, Network { loss, ..Network::default() });
+                for victim in (1..n).rev().take(5.min(n / 2).max(1)) {
+                    let pause = MS * world.rng.random_range(0..1000);
+                    world.run(pause);
+                    if host {
+                        world.lose_host(victim)
+                    } else {
+                        world.kill(victim)
+                    }
+                    times.push(until_dead(&mut world, seed, &format!("m{victim}")));
+                }
+                check::order(&mut world).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            }
+            let what = if host { "host lost" } else { "process killed" };
+            let worst = print(&format!("{what}, {n} members, loss {loss}"), times);
+            // Virtual time: counts of time-outs, not this machine's speed.
+            assert!(worst < if host { 10.0 } else { 6.0 });
+        }
+    }
+}
+
+/// Deaths that members have declared while nobody died.
+fn false_deaths(world: &World) -> u64 {
+    world.sum("deaths")
+}
+
+#[test]
+fn no_running_member_is_held_dead_under_loss() {
+    for loss in [0.05, 0.2] {
+        for seed in seeds(2) {
+            let mut world = cluster(seed, 100, Network { loss, ..Network::default() });
+            let before = world.sum("suspicions");
+            world.run(60 * SECOND);
+            let suspicions = world.sum("suspicions") - before;
+            for kind in [
+                "probes_failed",
+                "pauses",
+                "claims_doubted",
+                "refutations",
+                "datagrams_sent",
+                "frames_sent_rumor",
+                "frames_sent_claims",
+                "frames_sent_statement",
+                "frames_sent_members",
+                "frames_sent_want_members",
+                "frames_sent_ping",
+                "frames_sent_ping_for",
+                "frames_sent_confirm",
+                "frames_sent_accuse",
+                "rumors_repeated",
+                "rumor_arcs_taken_over",
+            ] {
+                println!("  {kind} {}", world.sum(kind));
+            }
+            println!("loss {loss}, seed {seed}: {suspicions} suspicions, {} deaths", false_deaths(&world));
+            assert_eq!(false_deaths(&world), 0, "seed {seed}, loss {loss}");
+            assert!(world.converged(), "seed {seed}: {}", check::difference(&world).unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn stopped_processes_come_back_without_having_been_held_dead() {
+    for (share, seed) in [(1, 0), (10, 1), (25, 2), (25, 3)] {
+        let mut world = cluster(seed, 100, Network { loss: 0.01, ..Network::default() });
+        for _ in 0..20 {
+            for _ in 0..share {
+                let node = world.rng.random_range(0..100);
+                let d = MS * world.rng.random_range(1000..10_000);
+                world.pause(node, d);
+            }
+            world.run(12 * SECOND);
+        }
+        println!("{share} % stopped: {} suspicions, {} deaths", world.sum("suspicions"), false_deaths(&world));
+        assert_eq!(false_deaths(&world), 0, "seed {seed}");
+        world.run(5 * SECOND);
+        assert!(world.converged(), "seed {seed}: {}", check::difference(&world).unwrap_or_default());
+        assert!((0..100).all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)), "seed {seed}");
+    }
+}
+
+#[test]
+fn one_that_was_held_dead_is_whole_again_within_a_second_of_its_return() {
+    for seed in seeds(8) {
+        let mut world = cluster(seed, 50, Network::default());
+        world.set(7, "k", b"before", None);
+        world.run(SECOND);
+        world.pause(7, 40 * SECOND);
+        until_dead(&mut world, seed, "m7");
+        world.set(3, "k", b"meanwhile", None);
+        let back = world.nodes[7].paused_until;
+        let rest = back.since(world.now);
+        world.run(rest);
+        let done = world.run_until(SECOND, 10 * MS, |w| w.converged() && all_hold(w, "m7", MemberStatus::Alive));
+        let why = check::difference(&world).unwrap_or_default();
+        assert!(done, "seed {seed}: not whole a second after its return: {why}");
+        check::order(&mut world).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    }
+}
+
+#[test]
+fn a_partition_of_any_length_heals_by_itself() {
+    // Shorter than a death, as long as one, longer than the grace, longer than anyone remembers.
+    for (i, length) in [2, 8, 30, 90].into_iter().enumerate() {
+        for seed in seeds(3) {
+            let mut world = World::new(seed, Network::default());
+            for i in 0..20 {
+                let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+                world.start(&format!("m{i}"), &seeds, |s| {
+                    s.departed_grace = 15 * SECOND;
+                    s.departed_record = 60 * SECOND;
+                });
+            }
+            assert!(world.run_until(60 * SECOND, 100 * MS, World::converged), "seed {seed}");
+            let side: Vec<usize> = (10..20).collect();
+            world.partition(&side);
+            world.run(SECOND);
+            world.set(2, "k", b"on one side", None);
+            world.set(12, "k", b"on the other", None);
+            world.run(length * SECOND);
+            let false_before = false_deaths_within(&world, &side);
+            world.heal();
+            let done = world.run_until(120 * SECOND, 100 * MS, World::converged);
+            let why = check::difference(&world).unwrap_or_default();
+            assert!(done, "seed {seed}, partition {i} of {length} s: {why}");
+            // Nobody was taken for dead by those on its own side, neither during the partition nor by what came from behind it.
+            assert_eq!((false_before, false_deaths_within(&world, &side)), (0, 0), "seed {seed}, {length} s");
+            check::order(&mut world).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        }
+    }
+}
+
+/// Members that hold one of their own side to be dead or suspect.
+fn false_deaths_within(world: &World, side: &[usize]) -> usize {
+    let of_side = |n: usize| side.contains(&n);
+    let wrong = |at: usize, of: usize| {
+        let held = status(world, at, &world.nodes[of].id);
+        matches!(held, Some(MemberStatus::Dead | MemberStatus::Suspect) | None)
+    };
+    let all = 0..world.nodes.len();
+    all.clone()
+        .flat_map(|a| all.clone().map(move |b| (a, b)))
+        .filter(|(a, b)| of_side(*a) == of_side(*b) && wrong(*a, *b))
+        .count()
+}
+
+#[test]
+fn one_that_only_can_send_is_held_dead_and_makes_no_one_else_so() {
+    for seed in seeds(4) {
+        let mut world = cluster(seed, 20, Network::default());
+        for other in (0..20).filter(|n| *n != 5) {
+            world.cut.insert((other, 5));
+        }
+        world.run(30 * SECOND);
+        let others: Vec<usize> = (0..20).filter(|n| *n != 5).collect();
+        for n in &others {
+            assert_eq!(status(&world, *n, "m5"), Some(MemberStatus::Dead), "seed {seed}: at m{n}");
+            for m in &others {
+                let held = status(&world, *n, &format!("m{m}"));
+                assert_eq!(held, Some(MemberStatus::Alive), "seed {seed}: m{m} at m{n}");
+            }
+        }
+        world.heal();
+        assert!(world.run_until(60 * SECOND, 100 * MS, World::converged), "seed {seed}");
+    }
+}
+
+#[test]
+fn many_that_die_at_once_are_all_found() {
+    for seed in seeds(3) {
+        let mut world = cluster(seed, 60, Network::default());
+        for n in 30..55 {
+            if n % 2 == 0 { world.lose_host(n) } else { world.kill(n) }
+        }
+        let start = world.now;
+        let dead = |w: &World| (30..55).all(|n| all_hold(w, &format!("m{n}"), MemberStatus::Dead));
+        assert!(world.run_until(60 * SECOND, 50 * MS, dead), "seed {seed}");
+        println!("25 of 60 at once: {:.1} s", world.now.since(start).as_secs_f64());
+        let living: Vec<usize> = (0..30).chain(55..60).collect();
+        assert!(living.iter().all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)), "seed {seed}");
+    }
+}
+
+#[test]
+fn idle_traffic_does_not_grow_with_the_cluster() {
+    for n in [2, 10, 100] {
+        let mut world = cluster(1, n, Network::default());
+        world.run(10 * SECOND);
+        let before = world.traffic.datagram_bytes + world.traffic.message_bytes;
+        world.run(60 * SECOND);
+        let each = (world.traffic.datagram_bytes + world.traffic.message_bytes - before) / 60 / n as u64;
+        println!("{n} idle members: {each} B/s each");
+        assert!(each <= 120, "{n} members: {each} B/s each");
+    }
+}
