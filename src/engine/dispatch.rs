@@ -1,6 +1,7 @@
 //! From packets to what handles their frames: who sent it, whether it is for this life, which frame it is.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::outbox::Target;
 use super::{Engine, Path, metrics};
@@ -13,6 +14,10 @@ use crate::wire::frame;
 use crate::wire::packet::{self, Reject};
 use crate::wire::probe::{Accusation, Ping, PingFor};
 use crate::wire::segment::Segment;
+
+/// A member whose packets come from another address than it is known by is asked for its record so often: on a host
+/// with several addresses that is how it stays.
+const ASK_EVERY: Duration = Duration::from_secs(10);
 
 impl Engine {
     pub(super) fn handle_packet(&mut self, now: Time, from: SocketAddr, path: Path, bytes: &[u8]) {
@@ -82,9 +87,14 @@ impl Engine {
             }
             return;
         }
+        let mut moved = false;
         if let Some(member) = self.members.get_mut(&head.sender) {
             member.peer.heard = now;
             member.peer.unanswered = 0;
+            moved = path == Path::Datagram && member.claim.address != from && member.peer.ask_after <= now;
+            if moved {
+                member.peer.ask_after = now + ASK_EVERY;
+            }
         }
         let mut touched = Vec::new();
         for item in frames {
@@ -99,6 +109,11 @@ impl Engine {
             }
         }
         self.acknowledge(now, head.sender, touched);
+        if moved && self.members.get(&head.sender).is_some_and(|m| m.claim.address != from) {
+            // It may have moved, and what it is sent does not reach it.
+            let to = Target { address: from, nonce: head.sender };
+            self.out.frame(to, frame::kind::WANT_MEMBERS, &head.sender.to_le_bytes(), &mut self.counters);
+        }
         if self.members.get(&head.sender).is_some_and(|m| accused(m.claim.status)) {
             // It lives, and may not know what is held against it.
             self.tell_accused(now, head.sender, (path == Path::Datagram).then_some(from));
@@ -214,7 +229,12 @@ impl Engine {
             return;
         }
         let to = Target { address: from, nonce: sender };
-        if let Some(claim) = self.departed.get(&sender) {
+        if let Some(claim) = self.departed.get(&sender)
+            && let Some(later) = self.later_life(claim)
+        {
+            // Another process has taken its id over.
+            self.send_records(now, to, &[later]);
+        } else if let Some(claim) = self.departed.get(&sender) {
             // It is held to be gone: it learns so, refutes, and is asked for its record as it is then.
             let mut body = Vec::new();
             claim.to_record(now).put(&mut body);

@@ -283,8 +283,8 @@ impl Engine {
     }
 
     /// A former life of this id is known with generation `known`: the present one must be later. Only before anyone has
-    /// let this node in: afterwards it would be a fight between two live processes.
-    fn raise_generation(&mut self, now: Time, known: u64) {
+    /// let this node in, or while no other process of this id is alive: else it would be a fight between the two.
+    pub(super) fn raise_generation(&mut self, now: Time, known: u64) {
         let store = self.store.clone();
         let Some(me) = self.members.get_mut(&self.me) else { return };
         if me.claim.life.generation > known {
@@ -305,5 +305,6 @@ impl Engine {
             me.log.own_complete(store.drain_own(0, |_| ()));
         }
         self.touch(now, self.me, Duration::ZERO);
+        self.tell(now, self.me);
     }
 }

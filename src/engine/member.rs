@@ -164,6 +164,8 @@ pub struct Peer {
     pub srtt_us: Option<u32>,
     /// When a packet of it last arrived.
     pub heard: Time,
+    /// It is not asked where it is before.
+    pub ask_after: Time,
     /// Pages of the whole table are not sent again before.
     pub pages_after: Time,
 }

@@ -116,7 +116,7 @@ impl Engine {
                 return true;
             }
             if rank < member.claim.rank() {
-                self.answer_with(now, sender, record.nonce);
+                self.answer_with(now, sender, record.nonce, &record);
             } else if record.status == MemberStatus::Suspect && record.cause > member.claim.cause {
                 self.strengthen(record.nonce, record.cause);
                 return true;
@@ -127,13 +127,13 @@ impl Engine {
             && rank <= claim.rank()
         {
             if rank < claim.rank() {
-                self.answer_with(now, sender, record.nonce);
+                self.answer_with(now, sender, record.nonce, &record);
             }
             return false;
         }
         let news = self.merge_new_life(now, sender, &record);
         if self.members.contains_key(&record.nonce) {
-            self.departed.remove(&record.nonce);
+            self.forget(record.nonce);
         }
         news
     }
@@ -144,22 +144,20 @@ impl Engine {
         let life = LifeRef::new(Life { id, generation: record.generation, nonce: record.nonce });
         let claim = Claim::from_record(record, life, now);
         let known = self.ids.get(record.id.as_str()).copied();
-        if let Some(known) = known
-            && let Some(other) = self.members.get(&known)
-        {
-            if other.claim.life.rank() > claim.life.rank() {
-                // A former life, told by one who does not know the later one.
-                self.answer_with(now, sender, known);
-                return false;
+        if let Some(later) = self.later_life(&claim) {
+            // A former life: of one who does not know the later one, or of a process that is still there.
+            self.answer_with(now, sender, later, record);
+            return false;
+        }
+        if known == Some(self.me) {
+            if claim.status.is_present() {
+                self.displaced(now, &claim);
+            } else {
+                // Nobody is there to quarrel with: only its numbers have to be passed.
+                self.raise_generation(now, claim.life.generation);
+                self.remember_departed(claim);
             }
-            if known == self.me {
-                if claim.status.is_present() {
-                    self.displaced(now, &claim);
-                } else {
-                    self.remember_departed(claim);
-                }
-                return false;
-            }
+            return false;
         }
         if !claim.status.is_present() {
             self.remember_departed(claim);
@@ -187,10 +185,12 @@ impl Engine {
     }
 
     pub(super) fn replace_claim(&mut self, now: Time, record: &Record) {
+        let store = self.store.clone();
         let Some(member) = self.members.get_mut(&record.nonce) else { return };
         let old = member.claim.clone();
-        // A newcomer may have had to raise its generation after some had let it in.
+        // A newcomer may have had to raise its generation after some had let it in: its entries are of the new one.
         let life = if record.generation > old.life.generation {
+            member.log.clear(&store);
             LifeRef::new(Life { id: old.life.id.clone(), generation: record.generation, nonce: record.nonce })
         } else {
             old.life.clone()
@@ -259,9 +259,19 @@ impl Engine {
         self.log(now, Level::Error, || text);
     }
 
-    /// Tells `to` what is known of a life.
-    fn answer_with(&mut self, now: Time, sender: u64, nonce: u64) {
-        if let Some(target) = self.members.get(&sender).map(|m| m.claim.target()) {
+    /// The latest life of the claim's id that is known, if it is a later one.
+    pub(super) fn later_life(&self, claim: &Claim) -> Option<u64> {
+        let id = claim.life.id.as_str();
+        let later = |nonce: &&u64| self.claim(**nonce).is_some_and(|other| other.life.rank() > claim.life.rank());
+        self.ids.get(id).filter(later).or_else(|| self.departed_ids.get(id).filter(later)).copied()
+    }
+
+    /// Tells `sender`, who passed `record` on, what is known of a life.
+    fn answer_with(&mut self, now: Time, sender: u64, nonce: u64, record: &Record) {
+        let known = self.members.get(&sender).map(|m| m.claim.target());
+        // One that is no member speaks for itself only.
+        let own = (sender == record.nonce).then_some(Target { address: record.address, nonce: sender });
+        if let Some(target) = known.or(own) {
             self.send_records(now, target, &[nonce]);
         }
     }
@@ -331,13 +341,24 @@ impl Engine {
 
     fn remember_departed(&mut self, claim: Claim) {
         let nonce = claim.life.nonce;
+        if self.later_life(&claim).is_none() {
+            self.departed_ids.insert(claim.life.id.as_str().into(), nonce);
+        }
         if self.departed.insert(nonce, claim).is_none() {
             self.departed_order.push_back(nonce);
         }
         let max = 2 * self.members.len() + 1024;
         while self.departed.len() > max {
             let Some(oldest) = self.departed_order.pop_front() else { break };
-            self.departed.remove(&oldest);
+            self.forget(oldest);
+        }
+    }
+
+    /// Remembers a departed life no more.
+    fn forget(&mut self, nonce: u64) {
+        let Some(claim) = self.departed.remove(&nonce) else { return };
+        if self.departed_ids.get(claim.life.id.as_str()) == Some(&nonce) {
+            self.departed_ids.remove(claim.life.id.as_str());
         }
     }
 
@@ -363,7 +384,7 @@ impl Engine {
             match self.departed.get(&nonce) {
                 Some(claim) if claim.since + record > now => break,
                 _ => {
-                    self.departed.remove(&nonce);
+                    self.forget(nonce);
                     self.departed_order.pop_front();
                 }
             }

@@ -153,6 +153,8 @@ pub struct Engine {
     /// What is remembered of members whose state is gone: so that nothing brings them back.
     departed: HashMap<u64, Claim>,
     departed_order: VecDeque<u64>,
+    /// The latest life of each id among them: a former one must not come back after it.
+    departed_ids: HashMap<Box<str>, u64>,
     changes: Changes,
     roots: Roots,
     /// Members whose log has entries that expire, by the next time.
@@ -199,6 +201,7 @@ impl Engine {
             ring: BTreeSet::new(),
             departed: HashMap::new(),
             departed_order: VecDeque::new(),
+            departed_ids: HashMap::new(),
             changes: Changes::default(),
             roots: Roots::default(),
             expiries: BTreeSet::new(),
@@ -342,6 +345,8 @@ impl Engine {
             me.address = address;
             me.incarnation += 1;
             self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
+            self.tell(now, self.me);
+            self.out.flush(&mut self.counters);
         }
     }
 
@@ -354,6 +359,7 @@ impl Engine {
             me.tags = Arc::new(settings.tags.clone());
             me.incarnation += 1;
             self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
+            self.tell(now, self.me);
         }
         if old.seeds != settings.seeds {
             self.set_seeds(now);
