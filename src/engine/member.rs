@@ -112,8 +112,10 @@ pub struct Request {
     pub sent: Time,
     /// [`super::changes::Changes::head`] then: if the peer proves to be equal, it holds everything up to it.
     pub position: u64,
-    /// The roots then.
-    pub roots: Roots,
+    /// The digest of the roots then.
+    pub digest: u64,
+    /// It had rows with it: the second question, after a first one found a difference that the peer's rows did not explain.
+    pub with_rows: bool,
 }
 
 /// Entries of one owner under way to a peer.

@@ -28,15 +28,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 use crate::config::settings::Settings;
 use crate::error::Status;
+use crate::store::Store;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::Level;
 use crate::store::members::MemberStatus;
-use crate::store::Store;
 use crate::time::Time;
 use crate::wire::frame::Roots;
 use crate::wire::packet;
@@ -169,6 +169,10 @@ pub struct Engine {
     answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
     differing: bool,
+    /// The highest position of the changes at which a peer was proven equal.
+    agreed: u64,
+    /// The head of the changes when the last tick asked.
+    asked_at: u64,
 }
 
 impl Engine {
@@ -191,7 +195,7 @@ impl Engine {
             expiries: BTreeSet::new(),
             actions: VecDeque::new(),
             counters: Counters::default(),
-            token_key: rand::Rng::random(&mut rng),
+            token_key: rng.random(),
             next_request: 1,
             seeds: Vec::new(),
             leaving: None,
@@ -204,6 +208,8 @@ impl Engine {
             rumors: Rumors::new(now),
             answered_stranger: false,
             differing: false,
+            agreed: 0,
+            asked_at: 0,
             rng,
             store,
             settings: settings.clone(),
@@ -439,8 +445,13 @@ impl Engine {
         if let Some(member) = self.members.get_mut(&nonce) {
             member.position = self.changes.note(nonce, member.position);
         }
-        let earliest = (self.last_tick + self.settings.gossip_interval).max(now + settle);
-        self.tick_at = Some(self.tick_at.map_or(earliest, |at| at.min(earliest)));
+        let interval = self.last_tick + self.settings.gossip_interval;
+        if self.tick_at.is_some_and(|at| at <= interval.max(now + settle)) {
+            return;
+        }
+        // All learn a rumor at about the same time: were all to ask at the same time, both of each pair would.
+        let spread = if self.settings.rumors { settle.mul_f64(self.rng.random()) } else { Duration::ZERO };
+        self.tick_at = Some(interval.max(now + settle + spread));
     }
 
     /// How long a change waits for the gossip interval; it may be under way to others already.
