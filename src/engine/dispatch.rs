@@ -149,6 +149,13 @@ impl Engine {
                     self.with_sender(now, from, sender, |_, _| ());
                 }
             }
+            ANNOUNCEMENT => {
+                if self.members.contains_key(&sender) {
+                    self.handle_announcement(now, sender, body, touched)?;
+                } else {
+                    self.with_sender(now, from, sender, |_, _| ());
+                }
+            }
             NOT_ME => {
                 let nonce = crate::wire::codec::Reader::new(body).u64()?;
                 self.handle_not_me(now, from, nonce);

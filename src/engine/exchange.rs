@@ -48,6 +48,11 @@ impl Plan {
 }
 
 impl Engine {
+    /// Two members with equal digests know the same members and hold the same of their entries.
+    pub fn digest(&self) -> u64 {
+        self.roots.digest()
+    }
+
     /// The gossip interval: something is new.
     pub(super) fn tick(&mut self, now: Time) {
         self.last_tick = now;
@@ -188,7 +193,7 @@ impl Engine {
             member.peer.measured(now.since(request.sent));
             let rtt = member.peer.srtt_us;
             self.rumors.rtt_us = match (self.rumors.rtt_us, rtt) {
-                (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt / 8),
+                (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt.min(usual.saturating_mul(8)) / 8),
                 (usual, rtt) => rtt.or(usual),
             };
             self.store.members.update(sender, |row| row.rtt_us = rtt);
@@ -226,7 +231,8 @@ impl Engine {
         let explained = statement.digest.is_none_or(|theirs| self.roots_with(&statement.rows).digest() == theirs);
         if statement.digest.is_some() {
             self.counters.exchanges_different += 1;
-            self.differing = true;
+            // What a rumor is bringing just now is no reason to ask more members; see `ask_for_gap`.
+            self.differing |= !self.settings.rumors || !plan.records.is_empty() || !plan.want.is_empty();
             // Such exchanges go on at the interval while they keep finding differences.
             let next = self.last_tick + self.settings.gossip_interval;
             self.tick_at = Some(self.tick_at.map_or(next, |at| at.min(next)));
@@ -251,9 +257,11 @@ impl Engine {
                 self.reply(target, id, recent);
             }
             Purpose::Request => {
-                let rows = rows(self, &plan.ask);
+                let ask = self.ask(now, sender, plan.ask);
+                let rows = rows(self, &ask);
                 self.reply(target, id, rows);
                 if !explained {
+                    self.differing = true;
                     self.send_pages(now, sender);
                 }
             }
@@ -274,7 +282,8 @@ impl Engine {
                 self.inform(target, rows);
             }
             _ => {
-                let rows = rows(self, &plan.ask);
+                let ask = self.ask(now, sender, plan.ask);
+                let rows = rows(self, &ask);
                 self.inform(target, rows);
             }
         }

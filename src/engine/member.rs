@@ -146,11 +146,16 @@ pub struct Peer {
     pub unanswered: u32,
     /// Smoothed round-trip time, in µs.
     pub srtt_us: Option<u32>,
+    /// The last round trip measured was far out, and not taken into the average.
+    pub far_out: bool,
     /// When a packet of it last arrived.
     pub heard: Time,
     /// Pages of the whole table are not sent again before.
     pub pages_after: Time,
 }
+
+/// A round trip is far out if it is more than four times the average, and this on top.
+const FAR_OUT_US: u32 = 10_000;
 
 /// So many single offsets are kept for a peer; those over it are asked for again.
 const MAX_COMMITTED: usize = 256;
@@ -177,13 +182,15 @@ impl Peer {
     /// Takes a measured round trip into the average (RFC 6298, alpha 1/8).
     pub fn measured(&mut self, rtt: Duration) {
         let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
-        self.srtt_us = Some(self.srtt_us.map_or(rtt, |s| s - s / 8 + rtt / 8));
-    }
-
-    /// How long to wait for an acknowledgement.
-    pub fn patience(&self) -> Duration {
-        let srtt = self.srtt_us.map_or(Duration::from_millis(50), |us| Duration::from_micros(us.into()));
-        (srtt * 4).clamp(Duration::from_millis(100), Duration::from_secs(2))
+        // One far out says that a process stood still, not that the way is long; two say so.
+        let far_out = self.srtt_us.is_some_and(|s| rtt > s.saturating_mul(4).saturating_add(FAR_OUT_US));
+        if far_out && !std::mem::replace(&mut self.far_out, true) {
+            return;
+        }
+        self.far_out = false;
+        // ... and one far below says that the average was begun by such a one.
+        let share = |s: u32| if rtt < s / 4 { 2 } else { 8 };
+        self.srtt_us = Some(self.srtt_us.map_or(rtt, |s| s - s / share(s) + rtt / share(s)));
     }
 }
 

@@ -165,6 +165,7 @@ pub struct Engine {
     housekeeping_at: Time,
     warned: HashMap<&'static str, Time>,
     rumors: Rumors,
+    wants: transfer::Wants,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
@@ -206,6 +207,7 @@ impl Engine {
             housekeeping_at: now + HOUSEKEEPING,
             warned: HashMap::new(),
             rumors: Rumors::new(now),
+            wants: transfer::Wants::default(),
             answered_stranger: false,
             differing: false,
             agreed: 0,
@@ -457,12 +459,6 @@ impl Engine {
     /// How long a change waits for the gossip interval; it may be under way to others already.
     fn settle(&self) -> Duration {
         self.settings.gossip_settle.min(self.settings.gossip_interval)
-    }
-
-    /// Gossip as soon as the interval allows.
-    fn hurry(&mut self, now: Time) {
-        let earliest = (self.last_tick + self.settings.gossip_interval).max(now);
-        self.tick_at = Some(self.tick_at.map_or(earliest, |at| at.min(earliest)));
     }
 
     /// A rate-limited event in words, for what would stay silent otherwise.

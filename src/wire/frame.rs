@@ -24,6 +24,9 @@ pub mod kind {
     /// A segment of fresh entries with the arc of the ring that the receiver is to pass it on in: two places (u64, after
     /// and up to), then the segment.
     pub const RUMOR: u8 = 8;
+    /// Entries that the sender holds, for the receiver to fetch if it lacks them, and to announce further: two places of
+    /// an arc like a rumor's, then the owner (u64) and the number (varint) of the last entry.
+    pub const ANNOUNCEMENT: u8 = 16;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.
