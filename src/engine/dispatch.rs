@@ -8,6 +8,7 @@ use crate::error::Status;
 use crate::store::NodeState;
 use crate::time::Time;
 use crate::wire::codec::Malformed;
+use crate::wire::compress;
 use crate::wire::frame;
 use crate::wire::packet::{self, Reject};
 use crate::wire::segment::Segment;
@@ -83,6 +84,7 @@ impl Engine {
         if let Some(member) = self.members.get_mut(&head.sender) {
             member.peer.heard = now;
             member.peer.unanswered = 0;
+            member.peer.missed = false;
         }
         let mut touched = Vec::new();
         for item in frames {
@@ -155,6 +157,22 @@ impl Engine {
                 } else {
                     self.with_sender(now, from, sender, |_, _| ());
                 }
+            }
+            COMPRESSED => {
+                // What a message may be larger than the largest value is the same as on a stream.
+                let plain = compress::decompress(body, self.settings.max_value_size + (1 << 20))?;
+                for item in packet::frames(&plain) {
+                    let (kind, body) = item?;
+                    if kind == COMPRESSED {
+                        return Err(Malformed);
+                    }
+                    self.counters.frames_received[usize::from(kind).min(metrics::FRAME_KINDS - 1)] += 1;
+                    self.handle_frame(now, from, sender, kind, body, touched)?;
+                }
+            }
+            BUSY => {
+                let other = crate::wire::codec::Reader::new(body).u64()?;
+                self.handle_busy(now, sender, other);
             }
             NOT_ME => {
                 let nonce = crate::wire::codec::Reader::new(body).u64()?;

@@ -101,7 +101,10 @@ impl Engine {
         if !self.is_member() {
             return;
         }
-        let peer = if eager { self.choose(1, |_| true).pop() } else { self.successor() };
+        // Now and then with anyone: were only those asked who answer, two groups that could not reach each other for a while
+        // would never meet again.
+        let anyone = eager || rand::Rng::random_ratio(&mut self.rng, 1, 8);
+        let peer = if anyone { self.choose(1, |_| true).pop() } else { self.successor() };
         if let Some(nonce) = peer {
             self.request(now, nonce);
         }
@@ -416,7 +419,7 @@ impl Engine {
                 plan.ask.push(row.nonce);
             }
         }
-        self.commit(sender, row);
+        self.commit(now, sender, row);
     }
 
     /// What the sender of a whole page did not list, it does not have.
@@ -430,13 +433,18 @@ impl Engine {
         plan.records.extend(records);
     }
 
-    fn commit(&mut self, sender: u64, row: &Row) {
+    fn commit(&mut self, now: Time, sender: u64, row: &Row) {
         let Some(member) = self.members.get_mut(&sender) else { return };
-        if let Some(flight) = member.peer.in_flight.get(&row.nonce)
-            && row.held.has(flight.first)
-            && row.held.has(flight.to)
-        {
-            member.peer.in_flight.remove(&row.nonce);
+        if let Some(flight) = member.peer.in_flight.get_mut(&row.nonce) {
+            if row.held.has(flight.first) && row.held.has(flight.to) {
+                member.peer.in_flight.remove(&row.nonce);
+            } else {
+                let left = flight.pieces.len();
+                flight.pieces.retain(|(to, _)| !row.held.has(*to));
+                if flight.pieces.len() < left {
+                    flight.until = now + super::transfer::STREAM_PATIENCE;
+                }
+            }
         }
         match row.reset {
             Some(pos) => _ = member.peer.resets.insert(row.nonce, pos),

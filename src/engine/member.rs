@@ -1,5 +1,6 @@
 //! A member as the engine knows it: its record, its log, and what it has proven to hold.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +120,7 @@ pub struct Request {
 }
 
 /// Entries of one owner under way to a peer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct InFlight {
     /// The first number of it.
     pub first: u64,
@@ -127,6 +128,8 @@ pub struct InFlight {
     pub to: u64,
     /// Taken for lost from then on.
     pub until: Time,
+    /// On a stream: pieces of it that are not acknowledged, each with its last number and its bytes.
+    pub pieces: VecDeque<(u64, usize)>,
 }
 
 /// What is known of a member as a partner in exchanges.
@@ -140,10 +143,14 @@ pub struct Peer {
     pub request: Option<Request>,
     /// What is under way to it.
     pub in_flight: HashMap<u64, InFlight>,
+    /// Owners of whose entries it lacks some, to be sent when there is room on the way.
+    pub backlog: Vec<u64>,
     /// How far its resets have come, by owner.
     pub resets: HashMap<u64, u64>,
     /// Requests in a row that were not answered.
     pub unanswered: u32,
+    /// It has not acknowledged a rumor, and was not heard since.
+    pub missed: bool,
     /// Smoothed round-trip time, in µs.
     pub srtt_us: Option<u32>,
     /// The last round trip measured was far out, and not taken into the average.
@@ -158,9 +165,15 @@ pub struct Peer {
 const FAR_OUT_US: u32 = 10_000;
 
 /// So many single offsets are kept for a peer; those over it are asked for again.
-const MAX_COMMITTED: usize = 256;
+const MAX_COMMITTED: usize = 1024;
 
 impl Peer {
+    /// Bytes under way to it on streams.
+    pub fn streaming(&self, now: Time) -> usize {
+        let flights = self.in_flight.values().filter(|f| f.until > now);
+        flights.flat_map(|f| &f.pieces).map(|(_, bytes)| bytes).sum()
+    }
+
     /// Notes what the peer says to hold of an owner. Gives how that compares with what was known.
     pub fn commit(&mut self, owner: u64, held: &Held) -> Commit {
         let known = self.committed.get(&owner);

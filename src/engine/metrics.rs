@@ -15,6 +15,8 @@ const FRAME_NAMES: &[(u8, &str, &str, &str)] = &[
     (7, "frames_sent_not_me", "frame_bytes_sent_not_me", "frames_received_not_me"),
     (8, "frames_sent_rumor", "frame_bytes_sent_rumor", "frames_received_rumor"),
     (16, "frames_sent_announcement", "frame_bytes_sent_announcement", "frames_received_announcement"),
+    (17, "frames_sent_compressed", "frame_bytes_sent_compressed", "frames_received_compressed"),
+    (18, "frames_sent_busy", "frame_bytes_sent_busy", "frames_received_busy"),
 ];
 
 /// One figure: its name, what it says, whether it can fall, its value.
@@ -99,6 +101,7 @@ counters! {
     commit_retreats: "Offsets taken back: a member said that it holds less than was known",
     equal_proofs: "Proofs by equal fingerprints that a member holds all that this node holds",
     tombstone_collections: "Times that tombstones were collected",
+    uploads_refused: "Members told to ask another one, for as many were being sent to as may be",
     resets_received: "Segments received that belong to a reset",
     gaps_asked: "Owners of whose entries a peer was asked for what no rumor had brought",
     rumors_started: "Rumors of own entries sent",

@@ -165,7 +165,7 @@ pub struct Engine {
     housekeeping_at: Time,
     warned: HashMap<&'static str, Time>,
     rumors: Rumors,
-    wants: transfer::Wants,
+    transfers: transfer::Transfers,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
@@ -207,7 +207,7 @@ impl Engine {
             housekeeping_at: now + HOUSEKEEPING,
             warned: HashMap::new(),
             rumors: Rumors::new(now),
-            wants: transfer::Wants::default(),
+            transfers: transfer::Transfers::default(),
             answered_stranger: false,
             differing: false,
             agreed: 0,

@@ -365,7 +365,7 @@ impl Engine {
                 // One that has answered lately, if there is one, so that a dead member costs no time.
                 let start = self.rng.random_range(0..piece.len());
                 let mut order = piece[start..].iter().chain(&piece[..start]);
-                let answers = |n: &&u64| self.members.get(*n).is_some_and(|m| m.peer.unanswered == 0);
+                let answers = |n: &&u64| self.members.get(*n).is_some_and(|m| m.peer.unanswered == 0 && !m.peer.missed);
                 let head = order.clone().find(answers).or(order.next()).copied();
                 if let Some(peer) = head {
                     let arc = Span { from, to: end };
@@ -424,7 +424,7 @@ impl Engine {
                 return self.wait_for_ack(until, open);
             }
             if open.tries > 0 {
-                member.peer.unanswered = member.peer.unanswered.saturating_add(1);
+                member.peer.missed = true;
             }
         } else {
             // It is gone: the rest of its arc is not.
@@ -432,7 +432,7 @@ impl Engine {
         }
         if self.holds(open.peer, open.owner, open.to) {
             if let Some(member) = self.members.get_mut(&open.peer) {
-                member.peer.unanswered = 0;
+                member.peer.missed = false;
             }
             return;
         }

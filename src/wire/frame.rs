@@ -27,6 +27,10 @@ pub mod kind {
     /// Entries that the sender holds, for the receiver to fetch if it lacks them, and to announce further: two places of
     /// an arc like a rumor's, then the owner (u64) and the number (varint) of the last entry.
     pub const ANNOUNCEMENT: u8 = 16;
+    /// Other frames, compressed: their bytes before (varint), then an LZ4 block. On streams; never one within another.
+    pub const COMPRESSED: u8 = 17;
+    /// The sender serves as many streams as it may; the nonce (u64) of a member to ask instead, or 0.
+    pub const BUSY: u8 = 18;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.
