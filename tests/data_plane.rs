@@ -248,3 +248,67 @@ fn bulk_does_not_hold_up_what_is_small_and_fresh() {
     println!("a fresh value beside a transfer of 20 MB: {took:?}");
     assert!(took < 50 * MS, "{took:?}");
 }
+
+#[test]
+fn a_difference_that_no_row_tells_is_found_by_buckets() {
+    const N: usize = 200;
+    let mut world = cluster(13, lossy(0.0), N);
+    // More owners change than one answer has rows for, while one member hears nothing.
+    world.partition(&[7]);
+    for i in 0..150 {
+        world.set(if i == 7 { 160 } else { i }, "k", b"v", None);
+        world.run(20 * MS);
+    }
+    world.run(SECOND);
+    let (before, rows) = (sent(&world), world.sum("frame_bytes_sent_statement"));
+    world.heal();
+    let start = world.now;
+    let all = |w: &World| (0..150).all(|i| has(w, 7, &format!("m{}", if i == 7 { 160 } else { i }), "k"));
+    assert!(world.run_until(30 * SECOND, 10 * MS, all));
+    let buckets = world.sum("frames_sent_buckets");
+    println!(
+        "150 of {N} owners repaired in {:?}, {} B, {} B of them statements, {buckets} times by buckets",
+        world.now.since(start),
+        sent(&world) - before,
+        world.sum("frame_bytes_sent_statement") - rows,
+    );
+    assert!(buckets > 0);
+}
+
+#[test]
+fn hot_keys_are_conflated_and_delay_nothing_else() {
+    let mut world = cluster(11, lossy(0.01), 10);
+    let tick = Duration::from_micros(100);
+    let everywhere = |w: &World, member: &str, key: &str| (0..10).all(|n| has(w, n, member, key));
+    let hot = |world: &mut World, n: u32| {
+        for i in 0..n {
+            for key in ["hot-a", "hot-b"] {
+                world.set(0, key, &noise(i as usize, 1024), None);
+            }
+            world.run(tick);
+        }
+    };
+    hot(&mut world, 5_000);
+    let before = sent(&world);
+    let (start, rumors) = (world.now, world.sum("rumors_started"));
+    world.set(3, "fresh", b"of another member", None);
+    world.set(0, "fresh", b"of the same member", None);
+    let mut took = [None; 2];
+    for _ in 0..200 {
+        hot(&mut world, 10);
+        for (i, member) in ["m3", "m0"].into_iter().enumerate() {
+            if took[i].is_none() && everywhere(&world, member, "fresh") {
+                took[i] = Some(world.now.since(start));
+            }
+        }
+    }
+    let seconds = world.now.since(start).as_secs_f64();
+    let rate = (sent(&world) - before) as f64 / 10.0 / seconds;
+    let rumors = (world.sum("rumors_started") - rumors) as f64 / seconds;
+    println!("two keys at 10 kHz: {rumors:.0} rumors and {rate:.0} B a second and member; fresh keys in {took:?}");
+    assert!(took.iter().all(|t| t.is_some_and(|t| t < 100 * MS)), "{took:?}");
+    // 20,000 versions of 1 KiB a second were set.
+    assert!(rumors < 3_000.0 && rate < 10e6, "{rumors} rumors, {rate} B/s");
+    world.run(SECOND);
+    assert!(world.converged());
+}

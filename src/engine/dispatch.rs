@@ -170,6 +170,7 @@ impl Engine {
                     self.handle_frame(now, from, sender, kind, body, touched)?;
                 }
             }
+            BUCKETS => self.handle_buckets(now, sender, &frame::decode_buckets(body)?),
             BUSY => {
                 let other = crate::wire::codec::Reader::new(body).u64()?;
                 self.handle_busy(now, sender, other);

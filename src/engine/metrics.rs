@@ -17,6 +17,7 @@ const FRAME_NAMES: &[(u8, &str, &str, &str)] = &[
     (16, "frames_sent_announcement", "frame_bytes_sent_announcement", "frames_received_announcement"),
     (17, "frames_sent_compressed", "frame_bytes_sent_compressed", "frames_received_compressed"),
     (18, "frames_sent_busy", "frame_bytes_sent_busy", "frames_received_busy"),
+    (19, "frames_sent_buckets", "frame_bytes_sent_buckets", "frames_received_buckets"),
 ];
 
 /// One figure: its name, what it says, whether it can fall, its value.

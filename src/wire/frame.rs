@@ -31,6 +31,9 @@ pub mod kind {
     pub const COMPRESSED: u8 = 17;
     /// The sender serves as many streams as it may; the nonce (u64) of a member to ask instead, or 0.
     pub const BUSY: u8 = 18;
+    /// Sums of the fingerprints of members, by the highest bits of their nonces: how many bits (u8, 6 to 8), then as many
+    /// sums (u32) as they tell apart.
+    pub const BUCKETS: u8 = 19;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.
@@ -401,6 +404,24 @@ pub fn decode_records(body: &[u8]) -> Decoded<Vec<Record>> {
     Ok(records)
 }
 
+/// Sums as the body of a `BUCKETS` frame.
+pub fn encode_buckets(sums: &[u32]) -> Vec<u8> {
+    let mut body = vec![sums.len().ilog2() as u8];
+    sums.iter().for_each(|sum| body.extend_from_slice(&sum.to_le_bytes()));
+    body
+}
+
+/// Sums from the body of a `BUCKETS` frame.
+pub fn decode_buckets(body: &[u8]) -> Decoded<Vec<u32>> {
+    let mut r = Reader::new(body);
+    let bits = r.u8()?;
+    if !(6..=8).contains(&bits) {
+        return Err(Malformed);
+    }
+    let sums = (0..1 << bits).map(|_| r.u32()).collect::<Decoded<_>>()?;
+    if r.is_empty() { Ok(sums) } else { Err(Malformed) }
+}
+
 /// Nonces as the body of a `WANT_MEMBERS` frame.
 pub fn decode_nonces(body: &[u8]) -> Decoded<Vec<u64>> {
     let mut r = Reader::new(body);
@@ -483,7 +504,14 @@ mod tests {
         }
 
         #[test]
+        fn buckets_read_back(sums in vec(any::<u32>(), 256), bits in 6u32..=8) {
+            let sums = &sums[..1 << bits];
+            prop_assert_eq!(decode_buckets(&encode_buckets(sums)), Ok(sums.to_vec()));
+        }
+
+        #[test]
         fn any_bytes_are_read_without_a_panic(bytes in vec(any::<u8>(), 0..300)) {
+            let _ = decode_buckets(&bytes);
             let _ = Statement::decode(&bytes);
             let _ = decode_records(&bytes);
             let _ = decode_nonces(&bytes);
