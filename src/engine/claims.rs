@@ -3,11 +3,12 @@
 //! Told by whoever makes the claim, or lets a newcomer in; passed on by those to whom it is new. What a rumor misses, the
 //! exchanges find, as with entries.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Engine;
+use super::arc::{ARCS, Span};
 use super::member::Member;
-use super::rumor::{News, Span};
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::frame;
@@ -18,18 +19,74 @@ const COALESCE: Duration = Duration::from_millis(1);
 /// Claims that wait to be told, at most; what is over it is left to the gossip interval.
 const MAX_WAITING: usize = 1024;
 
-/// Claims that wait to be told.
-#[derive(Debug, Default)]
+/// An arc on which so many members did not acknowledge is left to the gossip interval.
+const MAX_FAILED: usize = 4;
+
+/// Hops not yet acknowledged, at most; what is over it is left to the gossip interval.
+const MAX_OPEN: usize = 4096;
+
+/// Bytes of claims told a second, and at once: an allowance of their own, which data cannot use up. Over it, claims wait
+/// for the gossip interval.
+const RATE: f64 = 64e3;
+const BURST: f64 = 256.0 * 1024.0;
+
+/// Bytes that a record costs, roughly.
+const RECORD: usize = 128;
+
+/// A hop that is to be acknowledged.
+#[derive(Debug)]
+struct Hop {
+    peer: u64,
+    arc: Span,
+    nonces: Nonces,
+    again: bool,
+    /// Members that did not acknowledge on this arc.
+    failed: Vec<u64>,
+}
+
+type Nonces = std::sync::Arc<[u64]>;
+
+/// Claims that wait to be told, and those that were told and are not acknowledged.
+#[derive(Debug)]
 pub struct Claims {
     waiting: Vec<u64>,
     due: Option<Time>,
     last: Time,
+    open: BTreeMap<(Time, u64), Hop>,
+    next_id: u64,
+    tokens: f64,
+    filled: Time,
 }
 
 impl Claims {
+    /// None yet.
+    pub fn new(now: Time) -> Claims {
+        Claims {
+            waiting: Vec::new(),
+            due: None,
+            last: now,
+            open: BTreeMap::new(),
+            next_id: 0,
+            tokens: BURST,
+            filled: now,
+        }
+    }
+
     /// When to go on.
     pub fn next_timeout(&self) -> Time {
-        self.due.unwrap_or(Time::NEVER)
+        let open = self.open.first_key_value().map_or(Time::NEVER, |((at, _), _)| *at);
+        open.min(self.due.unwrap_or(Time::NEVER))
+    }
+
+    fn spend(&mut self, now: Time, records: usize) -> bool {
+        self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * RATE).min(BURST);
+        self.filled = now;
+        let cost = (records * RECORD * ARCS) as f64;
+        let enough = self.tokens >= cost;
+        if enough {
+            self.tokens -= cost;
+        }
+        enough
     }
 }
 
@@ -46,8 +103,15 @@ impl Engine {
         self.claims_timeout(now);
     }
 
-    /// Tells what is due.
+    /// Tells what is due, and looks after hops that were not acknowledged.
     pub(super) fn claims_timeout(&mut self, now: Time) {
+        while let Some((&(at, id), _)) = self.claims.open.first_key_value() {
+            if at > now {
+                break;
+            }
+            let Some(hop) = self.claims.open.remove(&(at, id)) else { break };
+            self.look_after_claims(now, hop);
+        }
         if self.claims.due.is_none_or(|due| due > now) {
             return;
         }
@@ -79,10 +143,53 @@ impl Engine {
         if nonces.is_empty() || self.others.is_empty() {
             return;
         }
-        let news = News::Claims(nonces.into());
-        if self.spend(now, &news) {
-            self.counters.claims_told += 1;
-            self.spread(now, arc, news, Vec::new());
+        if !self.claims.spend(now, nonces.len()) {
+            self.counters.rumors_held_back += 1;
+            return;
+        }
+        self.counters.claims_told += 1;
+        self.hand_on(now, arc, nonces.into(), Vec::new());
+    }
+
+    /// Sends claims down an arc, without those that have `failed` to acknowledge them.
+    fn hand_on(&mut self, now: Time, arc: Span, nonces: Nonces, failed: Vec<u64>) {
+        for (peer, arc) in self.cut(arc, |nonce| failed.contains(&nonce)) {
+            let (nonces, failed) = (nonces.clone(), failed.clone());
+            self.claims_hop(now, Hop { peer, arc, nonces, again: false, failed });
+        }
+    }
+
+    fn claims_hop(&mut self, now: Time, hop: Hop) {
+        let Some(to) = self.members.get(&hop.peer).map(|m| m.claim.target()) else { return };
+        let mut body = Vec::with_capacity(16 + hop.nonces.len() * RECORD);
+        body.extend_from_slice(&hop.arc.from.to_le_bytes());
+        body.extend_from_slice(&hop.arc.to.to_le_bytes());
+        self.put_claims(now, &hop.nonces, &mut body);
+        self.out.frame(to, frame::kind::CLAIMS, &body, &mut self.counters);
+        if self.claims.open.len() < MAX_OPEN {
+            let until = now + self.hop_patience(hop.peer);
+            self.claims.next_id += 1;
+            self.claims.open.insert((until, self.claims.next_id), hop);
+        }
+    }
+
+    /// A hop's time is over: acknowledged, tried once more, or its arc served without it.
+    fn look_after_claims(&mut self, now: Time, mut hop: Hop) {
+        let here = self.members.get(&hop.peer).filter(|m| m.is_present());
+        let has = here.is_some_and(|m| hop.nonces.iter().all(|nonce| self.knows_claim(m, *nonce)));
+        if has || !self.claims.spend(now, hop.nonces.len()) {
+            return;
+        }
+        if !hop.again && here.is_some() {
+            self.counters.rumors_repeated += 1;
+            hop.again = true;
+            self.claims_hop(now, hop);
+            return;
+        }
+        hop.failed.push(hop.peer);
+        if hop.failed.len() < MAX_FAILED {
+            self.counters.rumor_arcs_taken_over += 1;
+            self.hand_on(now, hop.arc, hop.nonces, hop.failed);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::store::NodeState;
 use crate::store::members::MemberStatus;
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Reader};
+use crate::wire::compress;
 use crate::wire::frame;
 use crate::wire::packet::{self, Reject};
 use crate::wire::probe::{Accusation, Ping, PingFor};
@@ -95,6 +96,7 @@ impl Engine {
             if moved {
                 member.peer.ask_after = now + ASK_EVERY;
             }
+            member.peer.missed = false;
         }
         let mut touched = Vec::new();
         for item in frames {
@@ -183,6 +185,13 @@ impl Engine {
                     self.with_sender(now, from, sender, |_, _| ());
                 }
             }
+            ANNOUNCEMENT => {
+                if self.members.contains_key(&sender) {
+                    self.handle_announcement(now, sender, body, touched)?;
+                } else {
+                    self.with_sender(now, from, sender, |_, _| ());
+                }
+            }
             PING => {
                 let ping = Ping::decode(body)?;
                 if self.members.contains_key(&sender) {
@@ -202,6 +211,23 @@ impl Engine {
                 self.with_sender(now, from, sender, |engine, _| engine.handle_confirm(now, sender, asked));
             }
             ACCUSE => self.handle_accuse(now, sender, Accusation::decode(body)?),
+            COMPRESSED => {
+                // What a message may be larger than the largest value is the same as on a stream.
+                let plain = compress::decompress(body, self.settings.max_value_size + (1 << 20))?;
+                for item in packet::frames(&plain) {
+                    let (kind, body) = item?;
+                    if kind == COMPRESSED {
+                        return Err(Malformed);
+                    }
+                    self.counters.frames_received[usize::from(kind).min(metrics::FRAME_KINDS - 1)] += 1;
+                    self.handle_frame(now, from, sender, kind, body, touched)?;
+                }
+            }
+            BUCKETS => self.handle_buckets(now, sender, &frame::decode_buckets(body)?),
+            BUSY => {
+                let other = Reader::new(body).u64()?;
+                self.handle_busy(now, sender, other);
+            }
             NOT_ME => {
                 let nonce = Reader::new(body).u64()?;
                 self.handle_not_me(now, from, nonce);

@@ -1,9 +1,10 @@
 //! Exchanges: who holds what, told between two members, so that each sends the other exactly what it lacks.
 //!
-//! Not knowing what a member holds is a reason to ask, never to send. A request carries the fingerprints and the rows
-//! of what changed since the peer was last proven equal. Equal fingerprints prove that the peer holds all. Else the
-//! receiver puts the rows in the place of its own terms: if the sums agree then, nothing else differs. If they do not,
-//! the asking side sends its whole table in pages by ranges of nonces, so that an absent row says something too.
+//! Not knowing what a member holds is a reason to ask, never to send. A request carries the digest of the fingerprints
+//! alone. Equal digests prove that the peer holds all. Else it answers with rows of what changed there since the asker was
+//! last proven equal; the asker puts them in the place of its own terms: if the sums agree then, nothing else differs. If
+//! they do not, it asks again with its own rows, and the other side does the same; if the sums differ even then, sums over
+//! ranges of nonces follow, and all rows of those ranges in which the two differ, so that an absent row says something too.
 
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ const RECENT_ROWS: usize = 60;
 
 /// Datagrams of pages in one go; a longer table goes as one message on a stream.
 const PAGE_DATAGRAMS: usize = 8;
+
+/// So many members or fewer are compared row by row.
+const FEW_MEMBERS: usize = 128;
+
+/// Buckets for more than a thousand members: so many bits of the nonce tell them apart, if a datagram has room for them.
+const MAX_BUCKET_BITS: u32 = 8;
 
 /// Pages are not sent again to the same peer before.
 const PAGES_EVERY: Duration = Duration::from_millis(200);
@@ -47,6 +54,11 @@ impl Plan {
 }
 
 impl Engine {
+    /// Two members with equal digests know the same members and hold the same of their entries.
+    pub fn digest(&self) -> u64 {
+        self.roots.digest()
+    }
+
     /// The gossip interval: something is new.
     pub(super) fn tick(&mut self, now: Time) {
         self.last_tick = now;
@@ -55,12 +67,36 @@ impl Engine {
             return;
         }
         let head = self.changes.head();
-        // Rumors have told it; one question is enough to make certain, while no difference is found.
         let differing = std::mem::replace(&mut self.differing, false);
-        let fanout = if self.settings.rumors && !differing { 1 } else { self.settings.gossip_fanout };
-        for nonce in self.choose(fanout, |m| m.peer.proven < head) {
+        if !self.settings.rumors || differing {
+            for nonce in self.choose(self.settings.gossip_fanout, |m| m.peer.proven < head) {
+                self.request(now, nonce);
+            }
+            return;
+        }
+        // Rumors have told it; one comparison is enough to make certain, whichever of two members asks.
+        if self.agreed >= head || self.others.is_empty() {
+            return;
+        }
+        let again = std::mem::replace(&mut self.asked_at, head) == head;
+        let partner = if again { None } else { self.partner() };
+        if let Some(nonce) = partner.or_else(|| self.choose(1, |m| m.peer.proven < head).pop()) {
             self.request(now, nonce);
         }
+        // An answer that does not come, or tells a difference, is a reason to ask again.
+        self.tick_at = Some(now + self.settings.gossip_interval);
+    }
+
+    /// The member to compare with when all is thought to be equal: members that are equal pair up, each with the one at
+    /// the mirrored place in the order of the ring, about an axis that follows from the fingerprints. So one comparison
+    /// serves two, none is left out, and other pairs form with each change.
+    fn partner(&self) -> Option<u64> {
+        let n = self.ring.len() as u64;
+        let me = self.ring.range(..(self.place(self.me), self.me)).count() as u64;
+        let axis = super::membership::member_term(self.cluster, self.roots.digest(), 0) % n;
+        let mirrored = (axis + n - me) % n;
+        let (_, nonce) = self.ring.iter().nth(mirrored as usize)?;
+        self.members.get(nonce).filter(|m| *nonce != self.me && m.peer.unanswered == 0).map(|_| *nonce)
     }
 
     /// A newcomer, or one that was away, compares with random members often for a while.
@@ -78,7 +114,8 @@ impl Engine {
         member.peer.measured(rtt);
         let rtt = member.peer.srtt_us;
         self.rumors.rtt_us = match (self.rumors.rtt_us, rtt) {
-            (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt / 8),
+            // One process that stood still says little about the others.
+            (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt.min(usual.saturating_mul(8)) / 8),
             (usual, rtt) => rtt.or(usual),
         };
         self.store.members.update(nonce, |row| row.rtt_us = rtt);
@@ -90,23 +127,26 @@ impl Engine {
         matches!(self.store.state(), Starting | Joined | Alone | Leaving | Banned)
     }
 
-    /// Asks a peer to compare.
+    /// Asks a peer to compare: with the digest alone at first, for it is nearly always equal.
     pub(super) fn request(&mut self, now: Time, nonce: u64) {
+        self.request_with(now, nonce, Vec::new());
+    }
+
+    fn request_with(&mut self, now: Time, nonce: u64, rows: Vec<Row>) {
         let id = self.next_request;
         self.next_request = self.next_request.wrapping_add(1).max(1);
-        let (roots, position) = (self.roots, self.changes.head());
+        let (digest, position) = (self.roots.digest(), self.changes.head());
         let Some(member) = self.members.get_mut(&nonce) else { return };
         if member.peer.request.is_some() {
             member.peer.unanswered = member.peer.unanswered.saturating_add(1);
         }
-        member.peer.request = Some(member::Request { id, sent: now, position, roots });
-        let proven = member.peer.proven;
+        let with_rows = !rows.is_empty();
+        member.peer.request = Some(member::Request { id, sent: now, position, digest, with_rows });
         let target = member.claim.target();
-        let rows = self.recent_rows(proven);
         self.counters.exchanges_started += 1;
         self.send_statement(
             target,
-            &Statement { purpose: Purpose::Request, id, roots: Some(roots), range: None, rows },
+            &Statement { purpose: Purpose::Request, id, digest: Some(digest), range: None, rows },
         );
     }
 
@@ -114,14 +154,15 @@ impl Engine {
         self.out.frame(target, frame::kind::STATEMENT, &statement.encode(), &mut self.counters);
     }
 
-    /// Rows of what has changed since `position`, as many as fit one datagram.
-    fn recent_rows(&self, position: u64) -> Vec<Row> {
+    /// `first`, and rows of what has changed since `position`, as many as fit one datagram.
+    fn recent_rows(&self, position: u64, first: Vec<Row>) -> Vec<Row> {
         let room = self.out.room().saturating_sub(64);
         let mut bytes = 0;
         let mut buffer = Vec::new();
-        let mut rows = Vec::new();
-        for nonce in self.changes.since(position).take(RECENT_ROWS) {
-            let Some(row) = self.row(nonce) else { continue };
+        let mut rows: Vec<Row> = Vec::new();
+        let known: hashbrown::HashSet<u64> = first.iter().map(|r| r.nonce).collect();
+        let recent = self.changes.since(position).filter(|n| !known.contains(n)).take(RECENT_ROWS);
+        for row in first.into_iter().chain(recent.filter_map(|n| self.row(n))) {
             buffer.clear();
             row.put(&mut buffer);
             bytes += buffer.len();
@@ -159,26 +200,29 @@ impl Engine {
     /// A statement of `sender`, which is a member.
     pub(super) fn handle_statement(&mut self, now: Time, sender: u64, mut statement: Statement) {
         let Some(member) = self.members.get_mut(&sender) else { return };
-        let request = member.peer.request.filter(|r| statement.purpose == Purpose::Reply && r.id == statement.id);
+        let answers = matches!(statement.purpose, Purpose::Reply | Purpose::Equal);
+        let request = member.peer.request.filter(|r| answers && r.id == statement.id);
         if let Some(request) = request {
             member.peer.request = None;
             self.measured(sender, now.since(request.sent));
-        } else if statement.purpose == Purpose::Reply {
-            // Too late: its roots say nothing about now, its rows still do.
+        } else if answers {
+            // Too late: its digest says nothing about now, its rows still do.
             statement.purpose = Purpose::Inform;
-            statement.roots = None;
+            statement.digest = None;
         }
         let target = self.members[&sender].claim.target();
+        let id = statement.id;
 
-        if statement.roots == Some(self.roots) {
+        if statement.digest == Some(self.roots.digest()) {
             self.proven_equal(now, sender, self.changes.head());
             if statement.purpose == Purpose::Request {
-                self.reply(target, statement.id, Vec::new());
+                let equal = Statement { id, ..Statement::of_rows(Purpose::Equal, Vec::new()) };
+                self.send_statement(target, &equal);
             }
             return;
         }
         if let Some(request) = request
-            && statement.roots == Some(request.roots)
+            && (statement.purpose == Purpose::Equal || statement.digest == Some(request.digest))
         {
             // Equal to what this node was when it asked; what came in since is not known there.
             self.proven_equal(now, sender, request.position);
@@ -192,46 +236,70 @@ impl Engine {
         if let Some(range) = statement.range {
             self.compare_absent(range, &statement.rows, &mut plan);
         }
-        let explained = statement.roots.is_none_or(|theirs| self.roots_with(&statement.rows) == theirs);
-        if statement.roots.is_some() {
+        let explained = statement.digest.is_none_or(|theirs| self.roots_with(&statement.rows).digest() == theirs);
+        if statement.digest.is_some() {
             self.counters.exchanges_different += 1;
-            self.differing = true;
+            // What a rumor is bringing just now is no reason to ask more members; see `ask_for_gap`.
+            self.differing |= !self.settings.rumors || !plan.records.is_empty() || !plan.want.is_empty();
             // Such exchanges go on at the interval while they keep finding differences.
             let next = (self.last_tick + self.settings.gossip_interval).max(now);
             self.tick_at = Some(self.tick_at.map_or(next, |at| at.min(next)));
         }
-        let complete = plan.is_empty();
+        if !plan.is_empty() {
+            self.log(now, Level::Debug, || format!("exchange with {} found differences", target.address));
+        }
 
         if !plan.records.is_empty() {
             self.send_records(now, target, &plan.records);
         }
         self.want(target, &plan.want);
-        self.push(now, sender, plan.push);
-        let mut rows: Vec<Row> = plan.ask.iter().filter_map(|n| self.row(*n)).collect();
-        match statement.purpose {
-            Purpose::Request => {
-                if !explained {
-                    let proven = self.members.get(&sender).map_or(0, |m| m.peer.proven);
-                    let known: Vec<u64> = rows.iter().map(|r| r.nonce).collect();
-                    rows.extend(self.recent_rows(proven).into_iter().filter(|r| !known.contains(&r.nonce)));
-                }
-                self.reply(target, statement.id, rows);
-            }
-            Purpose::Reply => {
-                self.inform(target, rows);
-                if !explained {
-                    self.send_pages(now, sender);
-                }
-            }
-            Purpose::Inform => self.inform(target, rows),
+        if statement.purpose == Purpose::Ack {
+            return;
         }
-        if !complete {
-            self.log(now, Level::Debug, || format!("exchange with {} found differences", target.address));
+        self.push(now, sender, plan.push);
+        let rows = |engine: &Engine, nonces: &[u64]| nonces.iter().filter_map(|n| engine.row(*n)).collect::<Vec<_>>();
+        match statement.purpose {
+            // The first question: what has changed here since, for the asker to compare.
+            Purpose::Request if statement.rows.is_empty() => {
+                let recent = self.recent_rows(self.members.get(&sender).map_or(0, |m| m.peer.proven), Vec::new());
+                self.reply(target, id, recent);
+            }
+            Purpose::Request => {
+                let ask = self.ask(now, sender, plan.ask);
+                let rows = rows(self, &ask);
+                self.reply(target, id, rows);
+                if !explained {
+                    self.differing = true;
+                    self.send_buckets(now, sender);
+                }
+            }
+            Purpose::Reply if !explained && request.is_some_and(|r| !r.with_rows) => {
+                // The second question: what was told, as it is here, and what has changed here since.
+                let told: Vec<u64> = statement.rows.iter().map(|r| r.nonce).collect();
+                let told = rows(self, &told);
+                let recent = self.recent_rows(self.members.get(&sender).map_or(0, |m| m.peer.proven), told);
+                if recent.is_empty() {
+                    self.send_pages(now, sender);
+                } else {
+                    self.request_with(now, sender, recent);
+                }
+            }
+            Purpose::Query => {
+                let asked: Vec<u64> = statement.rows.iter().map(|r| r.nonce).collect();
+                let rows = rows(self, &asked);
+                self.inform(target, rows);
+            }
+            _ => {
+                let ask = self.ask(now, sender, plan.ask);
+                let rows = rows(self, &ask);
+                self.inform(target, rows);
+            }
         }
     }
 
     pub(super) fn proven_equal(&mut self, now: Time, sender: u64, position: u64) {
         self.counters.exchanges_equal += 1;
+        self.agreed = self.agreed.max(position);
         if let Some(member) = self.members.get_mut(&sender) {
             if member.peer.proven < position {
                 member.peer.proven = position;
@@ -245,24 +313,28 @@ impl Engine {
     }
 
     fn reply(&mut self, target: Target, id: u32, rows: Vec<Row>) {
-        let roots = Some(self.roots);
+        let digest = Some(self.roots.digest());
         for (i, rows) in self.packets_of(rows).into_iter().enumerate() {
             // Only the first answers the request; what does not fit follows.
-            let statement = if i == 0 {
-                Statement { purpose: Purpose::Reply, id, roots, range: None, rows }
-            } else {
-                Statement { purpose: Purpose::Inform, id: 0, roots: None, range: None, rows }
+            let statement = match i {
+                0 => Statement { purpose: Purpose::Reply, id, digest, range: None, rows },
+                _ => Statement::of_rows(Purpose::Inform, rows),
             };
             self.send_statement(target, &statement);
         }
     }
 
     pub(super) fn inform(&mut self, target: Target, rows: Vec<Row>) {
+        self.state(target, Purpose::Inform, rows);
+    }
+
+    /// Sends rows, if there are any.
+    pub(super) fn state(&mut self, target: Target, purpose: Purpose, rows: Vec<Row>) {
         if rows.is_empty() {
             return;
         }
         for rows in self.packets_of(rows) {
-            self.send_statement(target, &Statement { purpose: Purpose::Inform, id: 0, roots: None, range: None, rows });
+            self.send_statement(target, &Statement::of_rows(purpose, rows));
         }
     }
 
@@ -352,7 +424,7 @@ impl Engine {
                 plan.ask.push(row.nonce);
             }
         }
-        self.commit(sender, row);
+        self.commit(now, sender, row);
     }
 
     /// What the sender of a whole page did not list, it does not have.
@@ -366,13 +438,18 @@ impl Engine {
         plan.records.extend(records);
     }
 
-    fn commit(&mut self, sender: u64, row: &Row) {
+    fn commit(&mut self, now: Time, sender: u64, row: &Row) {
         let Some(member) = self.members.get_mut(&sender) else { return };
-        if let Some(flight) = member.peer.in_flight.get(&row.nonce)
-            && row.held.has(flight.first)
-            && row.held.has(flight.to)
-        {
-            member.peer.in_flight.remove(&row.nonce);
+        if let Some(flight) = member.peer.in_flight.get_mut(&row.nonce) {
+            if row.held.has(flight.first) && row.held.has(flight.to) {
+                member.peer.in_flight.remove(&row.nonce);
+            } else {
+                let left = flight.pieces.len();
+                flight.pieces.retain(|(to, _)| !row.held.has(*to));
+                if flight.pieces.len() < left {
+                    flight.until = now + super::transfer::STREAM_PATIENCE;
+                }
+            }
         }
         member.peer.stated(row.nonce, member::claim_rank(row.incarnation, row.status));
         match row.reset {
@@ -386,28 +463,93 @@ impl Engine {
         }
     }
 
-    /// Sends the whole table, in pages by ranges of nonces.
+    /// Sends the whole table.
     pub(super) fn send_pages(&mut self, now: Time, nonce: u64) {
-        let Some(member) = self.members.get_mut(&nonce) else { return };
-        if member.peer.pages_after > now {
+        if self.may_page(now, nonce) {
+            self.send_ranges(nonce, &[(0, u64::MAX)]);
+        }
+    }
+
+    /// Whether pages or buckets may be sent to this peer again.
+    fn may_page(&mut self, now: Time, nonce: u64) -> bool {
+        let Some(member) = self.members.get_mut(&nonce) else { return false };
+        let may = member.peer.pages_after <= now;
+        if may {
+            member.peer.pages_after = now + PAGES_EVERY;
+        }
+        may
+    }
+
+    /// Something differs that no row has told of: sums over ranges of nonces, for the peer to say where; of few members
+    /// the whole table, which costs no more.
+    fn send_buckets(&mut self, now: Time, nonce: u64) {
+        let n = self.ring.len();
+        if n <= FEW_MEMBERS {
+            return self.send_pages(now, nonce);
+        }
+        if !self.may_page(now, nonce) {
             return;
         }
-        member.peer.pages_after = now + PAGES_EVERY;
-        let target = member.claim.target();
-        let mut rows: Vec<Row> =
-            self.members.iter().filter(|(_, m)| m.is_present()).filter_map(|(n, _)| self.row(*n)).collect();
-        rows.sort_by_key(|r| r.nonce);
-        let pieces = self.packets_of(rows);
-        let mut lo = 0;
-        let last = pieces.len() - 1;
-        let mut frames = Vec::with_capacity(pieces.len());
-        for (i, rows) in pieces.into_iter().enumerate() {
-            let hi = if i == last { u64::MAX } else { rows.last().map_or(lo, |r| r.nonce) };
-            let statement = Statement { purpose: Purpose::Inform, id: 0, roots: None, range: Some((lo, hi)), rows };
-            frames.push((frame::kind::STATEMENT, statement.encode()));
-            lo = hi.saturating_add(1);
+        let bits = if n > 1024 && self.out.room() > 4 << MAX_BUCKET_BITS { MAX_BUCKET_BITS } else { 6 };
+        let body = frame::encode_buckets(&self.buckets(bits));
+        if let Some(target) = self.members.get(&nonce).map(|m| m.claim.target()) {
+            self.out.frame(target, frame::kind::BUCKETS, &body, &mut self.counters);
         }
-        if frames.len() <= PAGE_DATAGRAMS {
+    }
+
+    /// Sums of what members add to the fingerprints, by the highest bits of their nonces.
+    fn buckets(&self, bits: u32) -> Vec<u32> {
+        let mut sums = vec![0u32; 1 << bits];
+        for (nonce, member) in &self.members {
+            let sum = &mut sums[(nonce >> (64 - bits)) as usize];
+            *sum = sum.wrapping_add(member.terms.digest() as u32);
+        }
+        sums
+    }
+
+    /// Tells the sender all that this node has in those ranges in which the two differ.
+    pub(super) fn handle_buckets(&mut self, now: Time, sender: u64, theirs: &[u32]) {
+        if !self.members.contains_key(&sender) {
+            return;
+        }
+        let bits = theirs.len().ilog2();
+        let width = u64::MAX >> bits;
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for (i, (ours, theirs)) in self.buckets(bits).iter().zip(theirs).enumerate() {
+            let lo = (i as u64) << (64 - bits);
+            match ranges.last_mut() {
+                _ if ours == theirs => {}
+                Some((_, hi)) if lo > 0 && *hi == lo - 1 => *hi = lo + width,
+                _ => ranges.push((lo, lo + width)),
+            }
+        }
+        if !ranges.is_empty() && self.may_page(now, sender) {
+            self.send_ranges(sender, &ranges);
+        }
+    }
+
+    /// Sends all rows of the ranges of nonces, so that an absent row says something too.
+    fn send_ranges(&mut self, nonce: u64, ranges: &[(u64, u64)]) {
+        let Some(target) = self.members.get(&nonce).map(|m| m.claim.target()) else { return };
+        let mut present: Vec<u64> = self.ring.iter().map(|(_, nonce)| *nonce).collect();
+        present.sort_unstable();
+        let mut frames = Vec::new();
+        for &(lo, hi) in ranges {
+            let from = present.partition_point(|n| *n < lo);
+            let to = present.partition_point(|n| *n <= hi);
+            let rows: Vec<Row> = present[from..to].iter().filter_map(|n| self.row(*n)).collect();
+            let pieces = self.packets_of(rows);
+            let last = pieces.len() - 1;
+            let mut lo = lo;
+            for (i, rows) in pieces.into_iter().enumerate() {
+                let end = if i == last { hi } else { rows.last().map_or(lo, |r| r.nonce) };
+                let statement = Statement { range: Some((lo, end)), ..Statement::of_rows(Purpose::Inform, rows) };
+                frames.push((frame::kind::STATEMENT, statement.encode()));
+                lo = end.saturating_add(1);
+            }
+        }
+        let bytes: usize = frames.iter().map(|(_, body)| body.len()).sum();
+        if bytes <= PAGE_DATAGRAMS * self.out.room() {
             for (kind, body) in frames {
                 self.out.frame(target, kind, &body, &mut self.counters);
             }

@@ -1,5 +1,6 @@
 //! A member as the engine knows it: its record, its log, and what it has proven to hold.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,12 +129,14 @@ pub struct Request {
     pub sent: Time,
     /// [`super::changes::Changes::head`] then: if the peer proves to be equal, it holds everything up to it.
     pub position: u64,
-    /// The roots then.
-    pub roots: Roots,
+    /// The digest of the roots then.
+    pub digest: u64,
+    /// It had rows with it: the second question, after a first one found a difference that the peer's rows did not explain.
+    pub with_rows: bool,
 }
 
 /// Entries of one owner under way to a peer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct InFlight {
     /// The first number of it.
     pub first: u64,
@@ -141,6 +144,8 @@ pub struct InFlight {
     pub to: u64,
     /// Taken for lost from then on.
     pub until: Time,
+    /// On a stream: pieces of it that are not acknowledged, each with its last number and its bytes.
+    pub pieces: VecDeque<(u64, usize)>,
 }
 
 /// What is known of a member as a partner in exchanges.
@@ -156,12 +161,18 @@ pub struct Peer {
     pub request: Option<Request>,
     /// What is under way to it.
     pub in_flight: HashMap<u64, InFlight>,
+    /// Owners of whose entries it lacks some, to be sent when there is room on the way.
+    pub backlog: Vec<u64>,
     /// How far its resets have come, by owner.
     pub resets: HashMap<u64, u64>,
     /// Requests in a row that were not answered.
     pub unanswered: u32,
+    /// It has not acknowledged a rumor, and was not heard since.
+    pub missed: bool,
     /// Smoothed round-trip time, in µs.
     pub srtt_us: Option<u32>,
+    /// The last round trip measured was far out, and not taken into the average.
+    pub far_out: bool,
     /// When a packet of it last arrived.
     pub heard: Time,
     /// It is not asked where it is before.
@@ -170,10 +181,19 @@ pub struct Peer {
     pub pages_after: Time,
 }
 
+/// A round trip is far out if it is more than four times the average, and this on top.
+const FAR_OUT_US: u32 = 10_000;
+
 /// So many single offsets are kept for a peer; those over it are asked for again.
-const MAX_COMMITTED: usize = 256;
+const MAX_COMMITTED: usize = 1024;
 
 impl Peer {
+    /// Bytes under way to it on streams.
+    pub fn streaming(&self, now: Time) -> usize {
+        let flights = self.in_flight.values().filter(|f| f.until > now);
+        flights.flat_map(|f| &f.pieces).map(|(_, bytes)| bytes).sum()
+    }
+
     /// Notes what the peer says to hold of an owner. Gives how that compares with what was known.
     pub fn commit(&mut self, owner: u64, held: &Held) -> Commit {
         let known = self.committed.get(&owner);
@@ -206,13 +226,15 @@ impl Peer {
     /// Takes a measured round trip into the average (RFC 6298, alpha 1/8).
     pub fn measured(&mut self, rtt: Duration) {
         let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
-        self.srtt_us = Some(self.srtt_us.map_or(rtt, |s| s - s / 8 + rtt / 8));
-    }
-
-    /// How long to wait for an acknowledgement.
-    pub fn patience(&self) -> Duration {
-        let srtt = self.srtt_us.map_or(Duration::from_millis(50), |us| Duration::from_micros(us.into()));
-        (srtt * 4).clamp(Duration::from_millis(100), Duration::from_secs(2))
+        // One far out says that a process stood still, not that the way is long; two say so.
+        let far_out = self.srtt_us.is_some_and(|s| rtt > s.saturating_mul(4).saturating_add(FAR_OUT_US));
+        if far_out && !std::mem::replace(&mut self.far_out, true) {
+            return;
+        }
+        self.far_out = false;
+        // ... and one far below says that the average was begun by such a one.
+        let share = |s: u32| if rtt < s / 4 { 2 } else { 8 };
+        self.srtt_us = Some(self.srtt_us.map_or(rtt, |s| s - s / share(s) + rtt / share(s)));
     }
 }
 
@@ -248,6 +270,11 @@ impl Member {
     /// A member of which nothing but its record is known.
     pub fn new(claim: Claim) -> Member {
         Member { claim, log: Log::default(), position: 0, terms: Roots::default(), peer: Peer::default(), expiry: None }
+    }
+
+    /// Whether it has answered what it was asked last, and nobody suspects it.
+    pub fn answers(&self) -> bool {
+        self.claim.status == MemberStatus::Alive && self.peer.unanswered == 0 && !self.peer.missed
     }
 
     /// Whether it counts as being here.

@@ -1,25 +1,30 @@
 //! Counters of the engine. Plain numbers: the engine is driven by one at a time.
 
 /// Kinds of frame that are counted apart; 0 takes what is unknown.
-pub const FRAME_KINDS: usize = 16;
+pub const FRAME_KINDS: usize = 24;
 
-const FRAME_NAMES: [(&str, &str, &str); FRAME_KINDS] = [
-    ("frames_sent_other", "frame_bytes_sent_other", "frames_received_other"),
-    ("frames_sent_join", "frame_bytes_sent_join", "frames_received_join"),
-    ("frames_sent_challenge", "frame_bytes_sent_challenge", "frames_received_challenge"),
-    ("frames_sent_members", "frame_bytes_sent_members", "frames_received_members"),
-    ("frames_sent_want_members", "frame_bytes_sent_want_members", "frames_received_want_members"),
-    ("frames_sent_statement", "frame_bytes_sent_statement", "frames_received_statement"),
-    ("frames_sent_segment", "frame_bytes_sent_segment", "frames_received_segment"),
-    ("frames_sent_not_me", "frame_bytes_sent_not_me", "frames_received_not_me"),
-    ("frames_sent_rumor", "frame_bytes_sent_rumor", "frames_received_rumor"),
-    ("frames_sent_ping", "frame_bytes_sent_ping", "frames_received_ping"),
-    ("frames_sent_ack", "frame_bytes_sent_ack", "frames_received_ack"),
-    ("frames_sent_ping_for", "frame_bytes_sent_ping_for", "frames_received_ping_for"),
-    ("frames_sent_nack", "frame_bytes_sent_nack", "frames_received_nack"),
-    ("frames_sent_confirm", "frame_bytes_sent_confirm", "frames_received_confirm"),
-    ("frames_sent_accuse", "frame_bytes_sent_accuse", "frames_received_accuse"),
-    ("frames_sent_claims", "frame_bytes_sent_claims", "frames_received_claims"),
+/// Kinds that have a name; what is sent of others counts as `other`.
+const FRAME_NAMES: &[(u8, &str, &str, &str)] = &[
+    (0, "frames_sent_other", "frame_bytes_sent_other", "frames_received_other"),
+    (1, "frames_sent_join", "frame_bytes_sent_join", "frames_received_join"),
+    (2, "frames_sent_challenge", "frame_bytes_sent_challenge", "frames_received_challenge"),
+    (3, "frames_sent_members", "frame_bytes_sent_members", "frames_received_members"),
+    (4, "frames_sent_want_members", "frame_bytes_sent_want_members", "frames_received_want_members"),
+    (5, "frames_sent_statement", "frame_bytes_sent_statement", "frames_received_statement"),
+    (6, "frames_sent_segment", "frame_bytes_sent_segment", "frames_received_segment"),
+    (7, "frames_sent_not_me", "frame_bytes_sent_not_me", "frames_received_not_me"),
+    (8, "frames_sent_rumor", "frame_bytes_sent_rumor", "frames_received_rumor"),
+    (9, "frames_sent_ping", "frame_bytes_sent_ping", "frames_received_ping"),
+    (10, "frames_sent_ack", "frame_bytes_sent_ack", "frames_received_ack"),
+    (11, "frames_sent_ping_for", "frame_bytes_sent_ping_for", "frames_received_ping_for"),
+    (12, "frames_sent_nack", "frame_bytes_sent_nack", "frames_received_nack"),
+    (13, "frames_sent_confirm", "frame_bytes_sent_confirm", "frames_received_confirm"),
+    (14, "frames_sent_accuse", "frame_bytes_sent_accuse", "frames_received_accuse"),
+    (15, "frames_sent_claims", "frame_bytes_sent_claims", "frames_received_claims"),
+    (16, "frames_sent_announcement", "frame_bytes_sent_announcement", "frames_received_announcement"),
+    (17, "frames_sent_compressed", "frame_bytes_sent_compressed", "frames_received_compressed"),
+    (18, "frames_sent_busy", "frame_bytes_sent_busy", "frames_received_busy"),
+    (19, "frames_sent_buckets", "frame_bytes_sent_buckets", "frames_received_buckets"),
 ];
 
 /// One figure: its name, what it says, whether it can fall, its value.
@@ -54,7 +59,8 @@ macro_rules! counters {
             pub fn metrics(&self) -> Vec<Metric> {
                 let counter = |name, help, value| Metric { name, help, gauge: false, value };
                 let mut all = vec![$(counter(stringify!($name), $help, self.$name),)*];
-                for (i, (sent, bytes, received)) in FRAME_NAMES.into_iter().enumerate() {
+                for &(kind, sent, bytes, received) in FRAME_NAMES {
+                    let i = usize::from(kind);
                     all.push(counter(sent, "Frames of this kind sent", self.frames_sent[i]));
                     all.push(counter(bytes, "Bytes of bodies of frames of this kind sent", self.frame_bytes_sent[i]));
                     all.push(counter(received, "Frames of this kind received", self.frames_received[i]));
@@ -103,11 +109,13 @@ counters! {
     commit_retreats: "Offsets taken back: a member said that it holds less than was known",
     equal_proofs: "Proofs by equal fingerprints that a member holds all that this node holds",
     tombstone_collections: "Times that tombstones were collected",
+    uploads_refused: "Members told to ask another one, for as many were being sent to as may be",
     resets_received: "Segments received that belong to a reset",
+    gaps_asked: "Owners of whose entries a peer was asked for what no rumor had brought",
     rumors_started: "Rumors of own entries sent",
-    rumors_repeated: "Rumors sent again to a member that had not acknowledged",
+    rumors_repeated: "Rumors sent again to a member that had not acknowledged, or asked after",
     rumor_arcs_taken_over: "Arcs served without the member that had not acknowledged twice",
-    rumors_held_back: "Rumors not sent for their rate; the gossip interval tells them",
+    rumors_held_back: "Rumors held back for their rate: told later, or at the gossip interval",
     connects_accepted: "Connections tried to a silent member that were accepted: its process is there, and does not answer",
     connects_refused: "Connections tried to a silent member that were refused: its host is there, its process is not",
     connects_silent: "Connections tried to a silent member that were not answered",

@@ -7,6 +7,7 @@
 //!
 //! What hosts are told goes through the [`Store`], which the engine drives.
 
+mod arc;
 mod changes;
 mod claims;
 mod describe;
@@ -31,8 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 use crate::config::settings::Settings;
 use crate::error::Status;
@@ -180,10 +181,15 @@ pub struct Engine {
     claims: Claims,
     probes: Probes,
     suspicions: Suspicions,
+    transfers: transfer::Transfers,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
     differing: bool,
+    /// The highest position of the changes at which a peer was proven equal.
+    agreed: u64,
+    /// The head of the changes when the last tick asked.
+    asked_at: u64,
 }
 
 impl Engine {
@@ -207,7 +213,7 @@ impl Engine {
             expiries: BTreeSet::new(),
             actions: VecDeque::new(),
             counters: Counters::default(),
-            token_key: rand::Rng::random(&mut rng),
+            token_key: rng.random(),
             next_request: 1,
             seeds: Vec::new(),
             leaving: None,
@@ -218,11 +224,14 @@ impl Engine {
             housekeeping_at: now + HOUSEKEEPING,
             warned: HashMap::new(),
             rumors: Rumors::new(now),
-            claims: Claims::default(),
+            claims: Claims::new(now),
             probes: Probes::new(now, settings.probe_interval, settings.probe_random_interval, &mut rng),
             suspicions: Suspicions::default(),
+            transfers: transfer::Transfers::default(),
             answered_stranger: false,
             differing: false,
+            agreed: 0,
+            asked_at: 0,
             rng,
             store,
             settings: settings.clone(),
@@ -487,19 +496,18 @@ impl Engine {
         if let Some(member) = self.members.get_mut(&nonce) {
             member.position = self.changes.note(nonce, member.position);
         }
-        let earliest = (self.last_tick + self.settings.gossip_interval).max(now + settle);
-        self.tick_at = Some(self.tick_at.map_or(earliest, |at| at.min(earliest)));
+        let interval = self.last_tick + self.settings.gossip_interval;
+        if self.tick_at.is_some_and(|at| at <= interval.max(now + settle)) {
+            return;
+        }
+        // All learn a rumor at about the same time: were all to ask at the same time, both of each pair would.
+        let spread = if self.settings.rumors { settle.mul_f64(self.rng.random()) } else { Duration::ZERO };
+        self.tick_at = Some(interval.max(now + settle + spread));
     }
 
     /// How long a change waits for the gossip interval; it may be under way to others already.
     fn settle(&self) -> Duration {
         self.settings.gossip_settle.min(self.settings.gossip_interval)
-    }
-
-    /// Gossip as soon as the interval allows.
-    fn hurry(&mut self, now: Time) {
-        let earliest = (self.last_tick + self.settings.gossip_interval).max(now);
-        self.tick_at = Some(self.tick_at.map_or(earliest, |at| at.min(earliest)));
     }
 
     /// A rate-limited event in words, for what would stay silent otherwise.

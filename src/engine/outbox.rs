@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use super::metrics::{Counters, FRAME_KINDS};
 use super::{Path, Transmit};
 use crate::wire::codec::varint_len;
+use crate::wire::compress::compress;
+use crate::wire::frame::kind;
 use crate::wire::packet::{self, HEAD, Head};
 
 /// Who a packet is for.
@@ -78,12 +80,17 @@ impl Outbox {
         self.open.push((target, bytes));
     }
 
-    /// Sends frames together as one message on a stream.
+    /// Sends frames together as one message on a stream, compressed if that helps.
     pub fn message(&mut self, target: Target, frames: &[(u8, Vec<u8>)], counters: &mut Counters) {
         let mut bytes = packet::begin(self.head(target));
         for (kind, body) in frames {
             count(*kind, body.len(), counters);
             packet::put_frame(&mut bytes, *kind, body);
+        }
+        if let Some(body) = compress(&bytes[HEAD..]) {
+            bytes.truncate(HEAD);
+            count(kind::COMPRESSED, body.len(), counters);
+            packet::put_frame(&mut bytes, kind::COMPRESSED, &body);
         }
         self.send(target.address, Path::Stream, bytes, counters);
     }

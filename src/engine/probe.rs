@@ -14,12 +14,11 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use rand::Rng;
 use rand::seq::SliceRandom;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Action, Engine, Reached};
 use crate::store::members::{Cause, MemberStatus};
 use crate::time::Time;
-use crate::wire::frame::{self, Record, Roots};
+use crate::wire::frame::{self, Record};
 use crate::wire::probe::{Ping, PingFor};
 
 /// A direct answer is waited for at least and at most so long, four round trips in between.
@@ -145,14 +144,6 @@ impl Probes {
     }
 }
 
-/// Both fingerprints in one number.
-pub(super) fn digest(roots: Roots) -> u64 {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&roots.state.to_le_bytes());
-    bytes[8..].copy_from_slice(&roots.members.to_le_bytes());
-    xxh3_64(&bytes).max(1)
-}
-
 impl Engine {
     /// Begins the probes whose turn it is, and goes on with those that were not answered.
     pub(super) fn probe_timeout(&mut self, now: Time) {
@@ -233,7 +224,7 @@ impl Engine {
             why,
             sent: now,
             position: self.changes.head(),
-            digest: digest(self.roots),
+            digest: self.roots.digest(),
             stage: Stage::Direct,
             due: now + direct * slower,
             fails_at: now + whole * slower,
@@ -395,7 +386,7 @@ impl Engine {
     /// A probe of a member.
     pub(super) fn handle_ping(&mut self, now: Time, sender: u64, ping: Ping) {
         let Some(to) = self.members.get(&sender).map(|m| m.claim.target()) else { return };
-        let answer = Ping { seq: ping.seq, digest: digest(self.roots) };
+        let answer = Ping { seq: ping.seq, digest: self.roots.digest() };
         self.out.frame(to, frame::kind::ACK, &answer.encode(), &mut self.counters);
         if ping.digest == answer.digest {
             self.proven_equal(now, sender, self.changes.head());
@@ -435,7 +426,7 @@ impl Engine {
         if !probe.again {
             self.measured(sender, now.since(probe.sent));
         }
-        if ack.digest == digest(self.roots) {
+        if ack.digest == self.roots.digest() {
             self.proven_equal(now, sender, self.changes.head());
         } else if ack.digest == probe.digest {
             self.proven_equal(now, sender, probe.position);

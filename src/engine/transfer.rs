@@ -1,83 +1,287 @@
 //! Entries on their way: sending a peer what it lacks, taking in what a peer sends.
 
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use hashbrown::HashMap;
 
 use super::Engine;
 use super::log::{Applied, Limits};
 use super::member::InFlight;
+use super::outbox::Target;
 use crate::store::event::Level;
 use crate::time::Time;
-use crate::wire::frame;
+use crate::wire::frame::{self, Purpose};
 use crate::wire::segment::Segment;
 
 /// Bytes sent at once as datagrams to one peer; what is more goes as messages on a stream.
 const BURST: usize = 16 * 1024;
 
-/// Bytes in one message on a stream, if not one larger entry.
-const MESSAGE: usize = 1 << 20;
+/// Bytes in one message on a stream, if not one larger entry: so little that taking it in delays nothing else.
+const PIECE: usize = 256 * 1024;
 
-/// A message on a stream is taken for lost after this.
-const MESSAGE_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of a reset in one message: the next one follows on its acknowledgement.
+const RESET_PIECE: usize = 1 << 20;
+
+/// Bytes on streams to one peer that are not acknowledged, about.
+const WINDOW: usize = 4 << 20;
+
+/// Peers that are sent to on streams at a time; others are told to ask somebody else.
+const UPLOADS: usize = 4;
+
+/// Owners to be served when there is room, at most for each peer; others are served when the peer asks again.
+const MAX_BACKLOG: usize = 1024;
+
+/// What is under way on a stream is taken for lost after this without an acknowledgement.
+pub(super) const STREAM_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who was asked for entries has so long at least.
+const ASK_PATIENCE: Duration = Duration::from_millis(50);
+
+/// Owners whose entries were asked for, remembered at most.
+const MAX_ASKED: usize = 1024;
+
+/// Of whom the entries of an owner were asked for last.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    peer: u64,
+    /// The watermark then: when it moves, the peer may be asked for what follows.
+    watermark: u64,
+    /// Given up then.
+    until: Time,
+}
+
+/// What is on its way to and from this node. Of each owner one peer is asked at a time: several would all send the same, and two
+/// members that cannot help each other would ask each other without end.
+#[derive(Debug, Default)]
+pub struct Transfers {
+    asked: HashMap<u64, Asked>,
+    /// Peers that are being sent to on streams, and until when they count as such.
+    uploads: HashMap<u64, Time>,
+    /// Another peer was asked in the place of a busy one then.
+    turned_away: Time,
+}
+
+/// Frames gathered for messages on a stream.
+#[derive(Default)]
+struct Message {
+    frames: Vec<(u8, Vec<u8>)>,
+    bytes: usize,
+}
 
 impl Engine {
-    /// Sends a peer what it lacks of the `owners`, small ones first, at most `gossip_max_send` of them.
-    pub(super) fn push(&mut self, now: Time, peer: u64, mut owners: Vec<u64>) {
-        let Some(partner) = self.members.get(&peer) else { return };
-        let target = partner.claim.target();
-        owners.retain(|owner| *owner != peer && partner.peer.in_flight.get(owner).is_none_or(|f| f.until <= now));
-        let mut sized: Vec<(usize, u64)> = owners
-            .into_iter()
-            .filter_map(|owner| {
-                let theirs = partner.peer.committed.get(&owner)?;
-                Some((self.members.get(&owner)?.log.missing_bytes(theirs, MESSAGE), owner))
-            })
-            .collect();
-        sized.sort_unstable();
-        sized.truncate(self.settings.gossip_max_send);
+    /// How long to wait for what a peer sends, or for its acknowledgement of what is sent to it.
+    pub(super) fn patience(&self, peer: u64) -> Duration {
+        let srtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(self.rumors.rtt_us);
+        let srtt = srtt.map_or(Duration::from_millis(25), |us| Duration::from_micros(us.into()));
+        (srtt * 4).clamp(Duration::from_millis(10), Duration::from_secs(2))
+    }
 
-        let patience = partner.peer.patience();
-        let mut burst = 0;
-        let mut frames = Vec::new();
-        let mut message = 0;
-        for (size, owner) in sized {
-            let by_stream = burst + size > BURST;
-            let room = if by_stream { MESSAGE } else { self.out.room() };
-            let mut end = 0;
-            let mut first = 0;
-            loop {
-                if by_stream && message >= MESSAGE {
-                    break;
+    /// Those of the owners whose entries are asked for of this peer now. What a rumor may be bringing already is asked
+    /// for a little later, if it has not come by then.
+    pub(super) fn ask(&mut self, now: Time, peer: u64, mut owners: Vec<u64>) -> Vec<u64> {
+        if self.settings.rumors && self.eager_until <= now {
+            owners.retain(|owner| !self.ask_later(now, peer, *owner));
+        }
+        self.ask_now(now, peer, &owners)
+    }
+
+    /// Those of the owners that no other peer is being asked for, now being asked for of this one.
+    pub(super) fn ask_now(&mut self, now: Time, peer: u64, owners: &[u64]) -> Vec<u64> {
+        let until = now + self.patience(peer).max(ASK_PATIENCE);
+        let mut asked = Vec::new();
+        for owner in owners {
+            let Some(watermark) = self.members.get(owner).map(|m| m.log.held().watermark) else { continue };
+            let ask = match self.transfers.asked.get(owner) {
+                Some(a) if a.until <= now => true,
+                Some(a) => a.peer == peer && a.watermark < watermark,
+                None => true,
+            };
+            if ask {
+                if self.transfers.asked.len() >= MAX_ASKED {
+                    self.transfers.asked.retain(|_, a| a.until > now);
                 }
-                let reset = self.reset_of(peer, owner);
-                let Some(partner) = self.members.get(&peer) else { return };
-                let Some(theirs) = partner.peer.committed.get(&owner) else { break };
-                let Some(member) = self.members.get(&owner) else { break };
-                let Some((body, to)) = member.log.segment_for(owner, theirs, reset, end, room, now) else { break };
-                if end == 0 {
-                    first = Segment::decode(&body).map_or(0, |s| s.head.from + 1);
-                }
-                end = to;
-                self.counters.segments_sent += 1;
-                if by_stream {
-                    message += body.len();
-                    frames.push((frame::kind::SEGMENT, body));
-                } else {
-                    burst += body.len();
-                    self.out.frame(target, frame::kind::SEGMENT, &body, &mut self.counters);
-                    if burst > 2 * BURST {
-                        break;
-                    }
-                }
-            }
-            if end > 0
-                && let Some(partner) = self.members.get_mut(&peer)
-            {
-                let until = now + if by_stream { MESSAGE_PATIENCE } else { patience };
-                partner.peer.in_flight.insert(owner, InFlight { first, to: end, until });
+                self.transfers.asked.insert(*owner, Asked { peer, watermark, until });
+                asked.push(*owner);
             }
         }
-        if !frames.is_empty() {
-            self.out.message(target, &frames, &mut self.counters);
+        asked
+    }
+
+    /// Something has come of what was asked for: more will.
+    fn asked_came(&mut self, now: Time, sender: u64, owner: u64) {
+        let until = now + self.patience(sender).max(ASK_PATIENCE);
+        if let Some(asked) = self.transfers.asked.get_mut(&owner).filter(|a| a.peer == sender) {
+            asked.until = until;
+        }
+    }
+
+    /// Sends a peer what it lacks of the `owners`, and of those left over before, small ones first: as datagrams what is
+    /// little, on a stream what is more.
+    pub(super) fn push(&mut self, now: Time, peer: u64, mut owners: Vec<u64>) {
+        let Some(partner) = self.members.get_mut(&peer) else { return };
+        let target = partner.claim.target();
+        owners.append(&mut partner.peer.backlog);
+        owners.sort_unstable();
+        owners.dedup();
+        let Some(partner) = self.members.get(&peer) else { return };
+        // What went as datagrams is waited for; what goes on a stream goes on behind what is under way.
+        let may_go = |owner: &u64| {
+            let flight = partner.peer.in_flight.get(owner);
+            *owner != peer && flight.is_none_or(|f| f.until <= now || !f.pieces.is_empty())
+        };
+        let mut sized: Vec<(usize, u64)> = owners
+            .into_iter()
+            .filter(may_go)
+            .filter_map(|owner| {
+                let theirs = partner.peer.committed.get(&owner)?;
+                Some((self.members.get(&owner)?.log.missing_bytes(theirs, 2 * BURST), owner))
+            })
+            .collect();
+        if sized.is_empty() {
+            return;
+        }
+        sized.sort_unstable();
+
+        let patience = self.patience(peer);
+        let mut window = WINDOW.saturating_sub(partner.peer.streaming(now));
+        let mut burst = 0;
+        let mut message = Message::default();
+        let mut left_over = Vec::new();
+        for (size, owner) in sized {
+            let flight = self.members.get(&peer).and_then(|p| p.peer.in_flight.get(&owner)).filter(|f| f.until > now);
+            let by_stream = flight.is_some() || burst + size > BURST;
+            if by_stream && (window == 0 || !self.may_upload(now, peer)) {
+                left_over.push(owner);
+            } else if by_stream {
+                let (sent, more) = self.push_stream(now, peer, owner, target, window, &mut message);
+                window = window.saturating_sub(sent);
+                if more {
+                    left_over.push(owner);
+                }
+            } else {
+                burst += self.push_datagrams(now, peer, owner, target, now + patience);
+            }
+        }
+        self.send_message(target, &mut message);
+        let turned_away = !left_over.is_empty() && !self.may_upload(now, peer);
+        if turned_away {
+            self.turn_away(peer, target, &left_over);
+        } else if let Some(partner) = self.members.get_mut(&peer) {
+            left_over.truncate(MAX_BACKLOG);
+            partner.peer.backlog = left_over;
+        }
+    }
+
+    fn push_datagrams(&mut self, now: Time, peer: u64, owner: u64, target: Target, until: Time) -> usize {
+        let (mut first, mut end, mut bytes) = (0, 0, 0);
+        while bytes < 2 * BURST {
+            let Some((body, to)) = self.next_segment(now, peer, owner, end, self.out.room()) else { break };
+            if end == 0 {
+                first = Segment::head_of(&body).map_or(0, |head| head.from + 1);
+            }
+            end = to;
+            bytes += body.len();
+            self.counters.segments_sent += 1;
+            self.out.frame(target, frame::kind::SEGMENT, &body, &mut self.counters);
+        }
+        if end > 0
+            && let Some(partner) = self.members.get_mut(&peer)
+        {
+            let flight = InFlight { first, to: end, until, pieces: VecDeque::new() };
+            partner.peer.in_flight.insert(owner, flight);
+        }
+        bytes
+    }
+
+    /// Sends on what is under way on a stream, or begins with it. Gives the bytes, and whether there is more to come.
+    fn push_stream(
+        &mut self,
+        now: Time,
+        peer: u64,
+        owner: u64,
+        target: Target,
+        window: usize,
+        message: &mut Message,
+    ) -> (usize, bool) {
+        let Some(partner) = self.members.get_mut(&peer) else { return (0, false) };
+        let flight = partner.peer.in_flight.remove(&owner).filter(|f| f.until > now);
+        let mut flight = flight.unwrap_or(InFlight { first: 0, to: 0, until: now, pieces: VecDeque::new() });
+        let held = partner.peer.committed.get(&owner).map_or(0, |theirs| theirs.watermark);
+        let resets = self.members.get(&owner).is_some_and(|member| held < member.log.floor());
+        // The pieces of a reset must come in order: one at a time.
+        let room = if resets { RESET_PIECE } else { PIECE };
+        let (mut sent, mut more) = (0, false);
+        while !(resets && !flight.pieces.is_empty()) {
+            if sent >= window {
+                more = true;
+                break;
+            }
+            let Some((body, to)) = self.next_segment(now, peer, owner, flight.to, room) else { break };
+            if flight.to == 0 {
+                flight.first = Segment::head_of(&body).map_or(0, |head| head.from + 1);
+            }
+            flight.to = to;
+            flight.until = now + STREAM_PATIENCE;
+            flight.pieces.push_back((to, body.len()));
+            sent += body.len();
+            self.counters.segments_sent += 1;
+            message.bytes += body.len();
+            message.frames.push((frame::kind::SEGMENT, body));
+            if message.bytes >= PIECE / 2 || message.frames.len() >= self.settings.gossip_max_send {
+                self.send_message(target, message);
+            }
+        }
+        if flight.to > 0
+            && let Some(partner) = self.members.get_mut(&peer)
+        {
+            partner.peer.in_flight.insert(owner, flight);
+        }
+        (sent, more)
+    }
+
+    fn next_segment(&self, now: Time, peer: u64, owner: u64, after: u64, room: usize) -> Option<(Vec<u8>, u64)> {
+        let reset = self.reset_of(peer, owner);
+        let theirs = self.members.get(&peer)?.peer.committed.get(&owner)?;
+        self.members.get(&owner)?.log.segment_for(owner, theirs, reset, after, room, now)
+    }
+
+    fn send_message(&mut self, target: Target, message: &mut Message) {
+        if !message.frames.is_empty() {
+            self.out.message(target, &message.frames, &mut self.counters);
+            *message = Message::default();
+        }
+    }
+
+    /// Whether the peer is being sent to on a stream, or may be from now on.
+    fn may_upload(&mut self, now: Time, peer: u64) -> bool {
+        let members = &self.members;
+        let busy = |peer: &u64| members.get(peer).is_some_and(|m| m.peer.streaming(now) > 0);
+        self.transfers.uploads.retain(|peer, until| *until > now || busy(peer));
+        if self.transfers.uploads.contains_key(&peer) || self.transfers.uploads.len() < UPLOADS {
+            // What is sent now shows in what is under way; until then it counts as well.
+            self.transfers.uploads.insert(peer, now);
+            return true;
+        }
+        false
+    }
+
+    /// Tells a peer to ask somebody else for the `owners`: of those that are known to hold them, if any are.
+    fn turn_away(&mut self, peer: u64, target: Target, owners: &[u64]) {
+        self.counters.uploads_refused += 1;
+        let newest = owners.iter().filter_map(|o| self.members.get(o)).map(|m| m.position).max().unwrap_or(0);
+        let others = self.choose(2, |m| m.peer.proven >= newest && m.claim.life.nonce != peer);
+        let other = others.into_iter().find(|n| *n != peer).unwrap_or(0);
+        self.out.frame(target, frame::kind::BUSY, &other.to_le_bytes(), &mut self.counters);
+    }
+
+    /// A peer serves as many as it may: another is asked, as it said.
+    pub(super) fn handle_busy(&mut self, now: Time, sender: u64, other: u64) {
+        self.transfers.asked.retain(|_, asked| asked.peer != sender);
+        let known = self.members.get(&other).is_some_and(|m| m.is_present()) && other != self.me;
+        if known && self.members.contains_key(&sender) && self.transfers.turned_away + ASK_PATIENCE <= now {
+            self.transfers.turned_away = now;
+            self.request(now, other);
         }
     }
 
@@ -102,10 +306,7 @@ impl Engine {
         let store = self.store.clone();
         let Some(member) = self.members.get_mut(&owner) else {
             self.counters.segments_unknown_owner += 1;
-            let Some(target) = self.members.get(&sender).map(|m| m.claim.target()) else { return false };
-            if !self.departed.contains_key(&owner) {
-                self.out.frame(target, frame::kind::WANT_MEMBERS, &owner.to_le_bytes(), &mut self.counters);
-            }
+            self.want_owner(sender, owner);
             return false;
         };
         let life = member.claim.life.clone();
@@ -113,8 +314,18 @@ impl Engine {
         let expiry = member.log.next_expiry();
         self.note_expiry(owner, expiry);
         let advanced = applied.advanced;
+        self.asked_came(now, sender, owner);
         self.applied(now, owner, applied);
         advanced
+    }
+
+    /// Something came about an owner that is not known: its record is asked for.
+    pub(super) fn want_owner(&mut self, sender: u64, owner: u64) {
+        if let Some(target) = self.members.get(&sender).map(|m| m.claim.target())
+            && !self.departed.contains_key(&owner)
+        {
+            self.out.frame(target, frame::kind::WANT_MEMBERS, &owner.to_le_bytes(), &mut self.counters);
+        }
     }
 
     fn applied(&mut self, now: Time, owner: u64, applied: Applied) {
@@ -123,6 +334,7 @@ impl Engine {
         self.counters.entries_refused += applied.refused.len() as u64;
         if applied.advanced {
             self.touch(now, owner, self.settle());
+            self.announced_came(now, owner);
         } else {
             self.counters.segments_useless += 1;
         }
@@ -144,5 +356,10 @@ impl Engine {
         touched.dedup();
         let rows = touched.into_iter().filter_map(|nonce| self.row(nonce)).collect();
         self.inform(target, rows);
+        let mut acked = std::mem::take(&mut self.rumors.acked);
+        acked.sort_unstable();
+        acked.dedup();
+        let rows = acked.into_iter().filter_map(|nonce| self.row(nonce)).collect();
+        self.state(target, Purpose::Ack, rows);
     }
 }

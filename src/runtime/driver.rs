@@ -23,6 +23,8 @@ const DATAGRAMS: usize = 64;
 const INPUTS: usize = 16;
 /// Datagrams handled when there is so much to send that it takes several turns: what comes in must not starve.
 const DATAGRAMS_BUSY: usize = 8;
+/// After an input of more bytes than this, datagrams have their turn.
+const LARGE: usize = 64 << 10;
 /// The largest datagram there is.
 const BUFFER: usize = 64 << 10;
 /// How long to wait before a name that is to be advertised is looked up again, at first and at most.
@@ -140,8 +142,14 @@ impl Driver {
         let mut inputs = first;
         for _ in 0..INPUTS {
             let Some(input) = inputs.take().or_else(|| self.inbox.try_recv().ok()) else { break };
+            let large = matches!(&input, Input::Stream { bytes, .. } if bytes.len() > LARGE);
             core.handle(store, now, input);
             more |= core.drain(store, now, DRAIN);
+            if large {
+                // Bulk must not hold up the datagrams.
+                more = true;
+                break;
+            }
         }
         for received in 0.. {
             // What is left in the socket's buffer is the bound on what waits.

@@ -39,6 +39,16 @@ pub mod kind {
     /// Records of members with the arc of the ring that the receiver is to pass them on in: two places (u64, after and
     /// up to), then the records. [`super::Record`].
     pub const CLAIMS: u8 = 15;
+    /// Entries that the sender holds, for the receiver to fetch if it lacks them, and to announce further: two places of
+    /// an arc like a rumor's, then the owner (u64) and the number (varint) of the last entry.
+    pub const ANNOUNCEMENT: u8 = 16;
+    /// Other frames, compressed: their bytes before (varint), then an LZ4 block. On streams; never one within another.
+    pub const COMPRESSED: u8 = 17;
+    /// The sender serves as many streams as it may; the nonce (u64) of a member to ask instead, or 0.
+    pub const BUSY: u8 = 18;
+    /// Sums of the fingerprints of members, by the highest bits of their nonces: how many bits (u8, 6 to 8), then as many
+    /// sums (u32) as they tell apart.
+    pub const BUCKETS: u8 = 19;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.
@@ -308,10 +318,28 @@ impl Row {
 pub enum Purpose {
     /// Says what the sender holds now, so that the receiver can send more or knows that it need not.
     Inform = 0,
-    /// Asks for a `Reply`.
+    /// Asks for a `Reply`, or for `Equal`.
     Request = 1,
-    /// Answers the request of the same number.
+    /// Answers the request of the same number: the digests differ.
     Reply = 2,
+    /// Acknowledges: what the sender lacks is under way to it, or it asks for it later.
+    Ack = 3,
+    /// Answers the request of the same number: the digests are equal.
+    Equal = 4,
+    /// Asks what the receiver holds of the owners of the rows.
+    Query = 5,
+}
+
+impl Purpose {
+    fn read(bits: u8) -> Decoded<Purpose> {
+        use Purpose::*;
+        [Inform, Request, Reply, Ack, Equal, Query].into_iter().find(|p| *p as u8 == bits).ok_or(Malformed)
+    }
+
+    /// Whether a request and its answers are told apart by a number.
+    fn is_numbered(self) -> bool {
+        matches!(self, Purpose::Request | Purpose::Reply | Purpose::Equal)
+    }
 }
 
 /// Fingerprints over the present members: equal sums mean equal knowledge.
@@ -323,42 +351,54 @@ pub struct Roots {
     pub members: u64,
 }
 
+impl Roots {
+    /// Both in one number, as it travels: a sum like each of them.
+    pub fn digest(self) -> u64 {
+        self.state.wrapping_add(self.members)
+    }
+}
+
 /// See [`kind::STATEMENT`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// What it is for.
     pub purpose: Purpose,
-    /// Number of the request.
+    /// Number of the request; 0 where there is none.
     pub id: u32,
-    /// The sender's roots.
-    pub roots: Option<Roots>,
+    /// [`Roots::digest`] of the sender.
+    pub digest: Option<u64>,
     /// The rows are all that the sender has with nonces in this inclusive range.
     pub range: Option<(u64, u64)>,
     /// The rows.
     pub rows: Vec<Row>,
 }
 
-const STATEMENT_ROOTS: u8 = 0x10;
+const STATEMENT_DIGEST: u8 = 0x10;
 const STATEMENT_RANGE: u8 = 0x20;
 
 impl Statement {
+    /// One of rows alone.
+    pub fn of_rows(purpose: Purpose, rows: Vec<Row>) -> Statement {
+        Statement { purpose, id: 0, digest: None, range: None, rows }
+    }
+
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(32 + self.rows.len() * 16);
         let mut flags = self.purpose as u8;
-        flags |= if self.roots.is_some() { STATEMENT_ROOTS } else { 0 };
+        flags |= if self.digest.is_some() { STATEMENT_DIGEST } else { 0 };
         flags |= if self.range.is_some() { STATEMENT_RANGE } else { 0 };
         out.push(flags);
-        out.extend_from_slice(&self.id.to_le_bytes());
-        if let Some(roots) = self.roots {
-            out.extend_from_slice(&roots.state.to_le_bytes());
-            out.extend_from_slice(&roots.members.to_le_bytes());
+        if self.purpose.is_numbered() {
+            out.extend_from_slice(&self.id.to_le_bytes());
+        }
+        if let Some(digest) = self.digest {
+            out.extend_from_slice(&digest.to_le_bytes());
         }
         if let Some((lo, hi)) = self.range {
             out.extend_from_slice(&lo.to_le_bytes());
             out.extend_from_slice(&hi.to_le_bytes());
         }
-        out.put_varint(self.rows.len() as u64);
         for row in &self.rows {
             row.put(&mut out);
         }
@@ -369,27 +409,21 @@ impl Statement {
     pub fn decode(body: &[u8]) -> Decoded<Statement> {
         let mut r = Reader::new(body);
         let flags = r.u8()?;
-        let purpose = match flags & 0x0f {
-            0 => Purpose::Inform,
-            1 => Purpose::Request,
-            2 => Purpose::Reply,
-            _ => return Err(Malformed),
-        };
-        let id = r.u32()?;
-        let roots = match flags & STATEMENT_ROOTS {
-            0 => None,
-            _ => Some(Roots { state: r.u64()?, members: r.u64()? }),
-        };
+        if flags & !(0x0f | STATEMENT_DIGEST | STATEMENT_RANGE) != 0 {
+            return Err(Malformed);
+        }
+        let purpose = Purpose::read(flags & 0x0f)?;
+        let id = if purpose.is_numbered() { r.u32()? } else { 0 };
+        let digest = if flags & STATEMENT_DIGEST != 0 { Some(r.u64()?) } else { None };
         let range = match flags & STATEMENT_RANGE {
             0 => None,
             _ => Some((r.u64()?, r.u64()?)).filter(|(lo, hi)| lo <= hi).map(Some).ok_or(Malformed)?,
         };
-        let n = r.count(r.len())?;
-        let mut rows = Vec::with_capacity(n.min(1024));
-        for _ in 0..n {
+        let mut rows = Vec::new();
+        while !r.is_empty() {
             rows.push(Row::read(&mut r)?);
         }
-        Ok(Statement { purpose, id, roots, range, rows })
+        Ok(Statement { purpose, id, digest, range, rows })
     }
 }
 
@@ -401,6 +435,24 @@ pub fn decode_records(body: &[u8]) -> Decoded<Vec<Record>> {
         records.push(Record::read(&mut r)?);
     }
     Ok(records)
+}
+
+/// Sums as the body of a `BUCKETS` frame.
+pub fn encode_buckets(sums: &[u32]) -> Vec<u8> {
+    let mut body = vec![sums.len().ilog2() as u8];
+    sums.iter().for_each(|sum| body.extend_from_slice(&sum.to_le_bytes()));
+    body
+}
+
+/// Sums from the body of a `BUCKETS` frame.
+pub fn decode_buckets(body: &[u8]) -> Decoded<Vec<u32>> {
+    let mut r = Reader::new(body);
+    let bits = r.u8()?;
+    if !(6..=8).contains(&bits) {
+        return Err(Malformed);
+    }
+    let sums = (0..1 << bits).map(|_| r.u32()).collect::<Decoded<_>>()?;
+    if r.is_empty() { Ok(sums) } else { Err(Malformed) }
 }
 
 /// Nonces as the body of a `WANT_MEMBERS` frame.
@@ -466,11 +518,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_statement_reads_back(rows in vec(row(), 0..40), id: u32, request: bool, with in any::<[bool; 2]>(), a: u64, b: u64) {
+        fn a_statement_reads_back(rows in vec(row(), 0..40), id: u32, purpose in 0u8..6, with in any::<[bool; 2]>(), a: u64, b: u64) {
+            let purpose = Purpose::read(purpose).unwrap();
             let statement = Statement {
-                purpose: if request { Purpose::Request } else { Purpose::Reply },
-                id,
-                roots: with[0].then_some(Roots { state: a, members: b }),
+                purpose,
+                id: if purpose.is_numbered() { id } else { 0 },
+                digest: with[0].then_some(a),
                 range: with[1].then_some((a.min(b), a.max(b))),
                 rows,
             };
@@ -489,7 +542,14 @@ mod tests {
         }
 
         #[test]
+        fn buckets_read_back(sums in vec(any::<u32>(), 256), bits in 6u32..=8) {
+            let sums = &sums[..1 << bits];
+            prop_assert_eq!(decode_buckets(&encode_buckets(sums)), Ok(sums.to_vec()));
+        }
+
+        #[test]
         fn any_bytes_are_read_without_a_panic(bytes in vec(any::<u8>(), 0..300)) {
+            let _ = decode_buckets(&bytes);
             let _ = Statement::decode(&bytes);
             let _ = decode_records(&bytes);
             let _ = decode_nonces(&bytes);

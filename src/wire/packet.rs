@@ -115,6 +115,11 @@ pub fn open(bytes: &[u8], cluster: u32) -> Result<(Head, Frames<'_>), Reject> {
     Ok((Head { cluster: tag, sender, target }, Frames(r)))
 }
 
+/// Frames that stand in `bytes` without a head before them.
+pub fn frames(bytes: &[u8]) -> Frames<'_> {
+    Frames(Reader::new(bytes))
+}
+
 /// The frames of a packet, in order, as type and body.
 #[derive(Clone, Debug)]
 pub struct Frames<'a>(Reader<'a>);

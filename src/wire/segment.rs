@@ -89,6 +89,20 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
+    /// The head alone, and nothing behind it checked: of one's own segments.
+    pub fn head_of(body: &[u8]) -> Decoded<SegmentHead> {
+        let mut r = Reader::new(body);
+        let owner = r.u64()?;
+        let flags = r.u8()?;
+        let floor = r.varint()?;
+        let from = r.varint()?;
+        let to = from.checked_add(r.varint()?).ok_or(Malformed)?;
+        if owner == 0 || flags > 1 {
+            return Err(Malformed);
+        }
+        Ok(SegmentHead { owner, reset: flags & 1 != 0, floor, from, to })
+    }
+
     /// From the body of its frame. Every entry is checked, so that a segment is applied whole or not at all.
     pub fn decode(body: &'a [u8]) -> Decoded<Segment<'a>> {
         let mut r = Reader::new(body);
