@@ -33,10 +33,10 @@ use rand::rngs::SmallRng;
 
 use crate::config::settings::Settings;
 use crate::error::Status;
+use crate::store::Store;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::Level;
 use crate::store::members::MemberStatus;
-use crate::store::Store;
 use crate::time::Time;
 use crate::wire::frame::Roots;
 use crate::wire::packet;
