@@ -22,6 +22,7 @@ use std::time::Duration;
 use cluster_gossip::config::settings::Settings;
 use cluster_gossip::engine::{Path, Reached};
 use cluster_gossip::runtime::drain::{Io, drain};
+use cluster_gossip::store::event::kind;
 use cluster_gossip::time::Time;
 use hashbrown::HashMap;
 use rand::rngs::SmallRng;
@@ -69,8 +70,8 @@ pub struct World {
     pub trace: u64,
     /// What every process is set to where its start does not say otherwise.
     pub base: Settings,
-    /// Nodes get a subscription to everything when they start.
-    pub subscribe: bool,
+    /// Nodes get a subscription to these kinds of event when they start; 0: none.
+    pub events: u32,
     /// Keep what is sent in `recorded`.
     pub record: bool,
     pub recorded: Vec<Vec<u8>>,
@@ -98,7 +99,7 @@ impl World {
             traffic: Traffic::default(),
             trace: 0,
             base: Settings::default(),
-            subscribe: true,
+            events: kind::ENTRIES | kind::MEMBERS | kind::NODE,
             record: false,
             recorded: Vec::new(),
             violations: Vec::new(),

@@ -138,8 +138,8 @@ impl World {
         let store = Arc::new(Store::new(number as u64, identity.life(), settings.clone(), flags.clone()));
         let engine = Engine::new(settings.clone(), identity, store.clone(), self.now);
         let queue = Queue::new(0);
-        if self.subscribe {
-            let filter = Filter { what: 0xf_ffff, initial: true, ..Filter::default() };
+        if self.events != 0 {
+            let filter = Filter { what: self.events, initial: true, ..Filter::default() };
             store.subscribe(self.now, filter, &queue, 1, 0).expect("the hub is open");
         }
         self.oracle.born(nonce, &start.id, number);
