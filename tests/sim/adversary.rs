@@ -266,7 +266,8 @@ impl Run<'_> {
                     1..5 => 20_000,
                     _ => self.world.rng.random_range(0..200),
                 };
-                let ttl = self.world.rng.random_bool(0.1).then(|| MS * self.world.rng.random_range(300..4000));
+                let longest = if self.world.rng.random_bool(0.3) { 200_000 } else { 4000 };
+                let ttl = self.world.rng.random_bool(0.15).then(|| MS * self.world.rng.random_range(300..longest));
                 let byte: u8 = self.world.rng.random();
                 self.world.set(node, &key, &vec![byte; size], ttl);
             }

@@ -7,13 +7,16 @@ use cluster_gossip::time::Time;
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
+/// A packet may wait so long in the socket of a process that is stopped or slow: its ages stand still meanwhile.
+const UNDER_WAY: Duration = Duration::from_secs(45);
+
 /// One write of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Write {
     pub seq: u64,
     /// Hash of the value; `None`: deleted.
     pub value: Option<u64>,
-    /// By the world's clock.
+    pub at: Time,
     pub expires: Time,
 }
 
@@ -39,7 +42,7 @@ impl Oracle {
     pub fn wrote(&mut self, now: Time, nonce: u64, key: &str, seq: u64, value: Option<&[u8]>, ttl: Option<Duration>) {
         let Some(life) = self.lives.get_mut(&nonce) else { return };
         let expires = ttl.map_or(Time::NEVER, |ttl| now + ttl);
-        let write = Write { seq, value: value.map(xxh3_64), expires };
+        let write = Write { seq, value: value.map(xxh3_64), at: now, expires };
         match life.keys.get_mut(key) {
             Some(writes) => writes.push(write),
             None => _ = life.keys.insert(key.to_owned(), vec![write]),
@@ -84,6 +87,28 @@ impl Oracle {
         ))
     }
 
+    /// Whether an entry that is seen carries its age and the end of its time to live on, as they began at its owner. All
+    /// nodes of a world have one clock.
+    pub fn timely(&self, entry: &Entry) -> Result<(), String> {
+        let head = entry.head();
+        let writes = self.lives.get(&head.life.nonce).and_then(|life| life.keys.get(entry.key()));
+        let Some(write) = writes.and_then(|w| w.iter().find(|w| w.seq == head.seq)) else { return Ok(()) };
+        let off = |a: Time, b: Time| a.since(b).max(b.since(a));
+        if off(head.written, write.at) > UNDER_WAY {
+            return Err(format!(
+                "{:?} was written {:?} away from when its owner says",
+                entry.key(),
+                off(head.written, write.at)
+            ));
+        }
+        if (head.expires == Time::NEVER) != (write.expires == Time::NEVER)
+            || off(head.expires, write.expires) > UNDER_WAY
+        {
+            return Err(format!("{:?} ends at another time than at its owner", entry.key()));
+        }
+        Ok(())
+    }
+
     /// The keys that a life has now: what was written last, and neither deleted nor expired.
     pub fn now(&self, nonce: u64, now: Time) -> Vec<(&str, u64)> {
         let Some(life) = self.lives.get(&nonce) else { return Vec::new() };
@@ -92,11 +117,5 @@ impl Oracle {
             last.filter(|(_, w)| w.value.is_some() && w.expires > now).map(|(key, w)| (key, w.seq)).collect();
         keys.sort_unstable();
         keys
-    }
-
-    /// When this write of a key is over, if it ever is: its time to live by the owner's clock.
-    pub fn expires(&self, nonce: u64, key: &str, seq: u64) -> Option<Time> {
-        let writes = self.lives.get(&nonce)?.keys.get(key)?;
-        writes.iter().find(|w| w.seq == seq).map(|w| w.expires)
     }
 }

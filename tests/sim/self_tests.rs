@@ -124,6 +124,30 @@ fn what_no_owner_wrote_is_reported() {
 }
 
 #[test]
+fn an_age_or_a_time_to_live_that_began_anew_is_reported() {
+    let (_, mut oracle, life) = told();
+    let late = START + 100 * SECOND;
+    oracle.wrote(START, 7, "ttl", 4, Some(b"t"), Some(200 * SECOND));
+    let seen = |written, expires, seq| {
+        let first = entry(&life, if seq == 4 { "ttl" } else { "k" }, seq, Some(b"t"));
+        let head = EntryHead {
+            life: life.clone(),
+            type_url: "\0".into(),
+            written,
+            expires,
+            drained: true.into(),
+            ..*first.head()
+        };
+        oracle.timely(&Entry::new(head, first.key(), b"t"))
+    };
+    seen(START, Time::NEVER, 3).expect("as it was written");
+    seen(START, START + 201 * SECOND, 4).expect("as it was written");
+    assert!(seen(late, Time::NEVER, 3).is_err());
+    assert!(seen(START, late + 200 * SECOND, 4).is_err());
+    assert!(seen(START, Time::NEVER, 4).is_err());
+}
+
+#[test]
 fn an_entry_before_its_member_and_a_second_joining_are_reported() {
     let (mut subscriber, mut oracle, life) = told();
     let joined = event(kind::MEMBER_JOINED, None, Some(view(&life, MemberStatus::Alive)));

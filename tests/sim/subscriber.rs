@@ -75,6 +75,9 @@ impl Subscriber {
         }
         oracle.has(entry, now).map_err(|e| format!("resurrection: {e}"))?;
         let deleted = event.kind == kind::ENTRY_DELETED;
+        if !deleted {
+            oracle.timely(entry).map_err(|e| format!("ages: {e} ({id})"))?;
+        }
         let fate = if deleted { Fate::Deleted } else { Fate::Seen };
         let slot = Slot { version, fate, expires: head.expires };
         let slots = match self.slots.get_mut(id) {
