@@ -38,7 +38,7 @@ fn a_fifth_of_all_packets_is_lost() {
         let mut world = at_rest(seed, Network { loss: 0.2, ..Network::default() }, 30);
         for _ in 0..20 {
             writes(&mut world, 20, 20 * MS);
-            must(seed, check::events(&mut world));
+            must(seed, check::order(&mut world));
         }
         converge(&mut world, seed, 20 * SECOND);
         settled(&mut world, seed);
@@ -57,7 +57,7 @@ fn packets_take_up_to_200_ms_and_overtake_each_other() {
         let mut world = at_rest(seed, net, 30);
         for _ in 0..20 {
             writes(&mut world, 20, 20 * MS);
-            must(seed, check::events(&mut world));
+            must(seed, check::order(&mut world));
         }
         converge(&mut world, seed, 20 * SECOND);
         settled(&mut world, seed);
@@ -94,7 +94,7 @@ fn a_partition_of_an_hour_with_deletes_on_both_sides() {
                 }
             }
             world.run(60 * SECOND);
-            must(seed, check::events(&mut world));
+            must(seed, check::order(&mut world));
         }
         for n in 0..20 {
             world.delete(n, "late0");
@@ -130,7 +130,7 @@ fn a_restart_under_the_same_id_with_the_clock_an_hour_back() {
             converge(&mut world, seed, 60 * SECOND);
             let seen = world.nodes[7].store.get(world.now, Some("m3"), "life", false);
             assert_eq!(seen.first().map(|v| v.entry.value().to_vec()), Some(vec![life + 100]), "seed {seed}");
-            must(seed, check::events(&mut world));
+            must(seed, check::order(&mut world));
         }
         settled(&mut world, seed);
     }
@@ -204,7 +204,7 @@ fn two_hot_keys_at_10_khz() {
         last = world.set(3, if i % 2 == 0 { "hot0" } else { "hot1" }, &i.to_le_bytes(), None).expect("it is set");
         world.run(MS / 10);
         if i % 500 == 0 {
-            must(seed, check::events(&mut world));
+            must(seed, check::order(&mut world));
         }
     }
     let sent = world.traffic.bytes() - before.bytes();
@@ -236,7 +236,7 @@ fn flipped_bits_are_dropped_and_spread_nowhere() {
         for _ in 0..20 {
             writes(&mut world, 20, 20 * MS);
             // What any subscriber sees is what an owner wrote: the checker of events compares the values.
-            must(seed, check::events(&mut world));
+            must(seed, check::order(&mut world));
         }
         converge(&mut world, seed, 20 * SECOND);
         settled(&mut world, seed);
@@ -264,7 +264,7 @@ fn members_with_different_limits() {
         };
         let done = world.run_until(30 * SECOND, 100 * MS, all);
         must(seed, if done { Ok(()) } else { Err("a value too large for some blocks others".into()) });
-        must(seed, check::events(&mut world));
+        must(seed, check::order(&mut world));
     }
 }
 
@@ -276,7 +276,7 @@ fn two_processes_with_one_id() {
         let seeds = vec![world.nodes[1].address.to_string()];
         let twin = world.spawn(Start { id: "m4".into(), seeds, ..Start::default() }, |_| ());
         world.run(10 * SECOND);
-        must(seed, check::events(&mut world));
+        must(seed, check::order(&mut world));
         let running: Vec<usize> = [4, twin].into_iter().filter(|n| world.nodes[*n].takes_part()).collect();
         assert_eq!(running.len(), 1, "seed {seed}: one of the two takes part");
         converge(&mut world, seed, 30 * SECOND);

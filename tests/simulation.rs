@@ -20,7 +20,7 @@ fn two_members_see_each_others_values() {
     converge(&mut world, 1, 10 * SECOND);
     let seen = world.nodes[1].store.get(world.now, None, "colour", false);
     assert_eq!(seen.iter().map(|v| v.entry.value()).collect::<Vec<_>>(), [&b"red"[..], b"blue"]);
-    must(1, check::events(&mut world));
+    must(1, check::order(&mut world));
     assert!(world.nodes.iter().all(|n| n.store.is_synced()));
 }
 
@@ -48,7 +48,7 @@ fn a_hundred_members_find_each_other_and_spread_a_value() {
     world.run(10 * SECOND);
     world.set(42, "k", &[7; 1024], None);
     converge(&mut world, 3, 10 * SECOND);
-    must(3, check::events(&mut world));
+    must(3, check::order(&mut world));
     must(3, check::queues(&world));
 }
 
@@ -95,7 +95,7 @@ fn values_of_every_size_arrive() {
         world.set(i % 3, &format!("size-{size}"), &vec![i as u8; size], None);
     }
     converge(&mut world, 6, 60 * SECOND);
-    must(6, check::events(&mut world));
+    must(6, check::order(&mut world));
 }
 
 #[test]
@@ -108,12 +108,12 @@ fn a_lost_acknowledgement_commits_nothing() {
     world.cuts.one_way(1, 0);
     let seq = world.set(0, "k", b"v", None).expect("it is set");
     world.run(5 * SECOND);
-    let offsets: serde_json::Value = world.nodes[0].engine().offsets_json().parse().unwrap();
+    let offsets: serde_json::Value = world.nodes[0].engine.offsets_json().parse().unwrap();
     assert!(offsets["m1"]["m0"].as_u64().unwrap_or(0) < seq, "{offsets}");
     world.heal();
     converge(&mut world, 7, 10 * SECOND);
     world.run(3 * SECOND);
-    let offsets: serde_json::Value = world.nodes[0].engine().offsets_json().parse().unwrap();
+    let offsets: serde_json::Value = world.nodes[0].engine.offsets_json().parse().unwrap();
     assert_eq!(offsets["m1"]["m0"], seq);
     must(7, check::offsets(&world, &[0, 1], true));
 }
@@ -135,7 +135,7 @@ fn the_dead_stay_dead_and_a_leaver_is_seen_as_left() {
     world.kill(3);
     world.run(700 * SECOND);
     assert!(world.members().iter().all(|n| world.nodes[*n].store.members.by_id("m3").is_none()));
-    must(8, check::events(&mut world));
+    must(8, check::order(&mut world));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_restart_under_the_same_id_replaces_the_former_life_even_with_the_clock_set_
     world.set(second, "k", b"second life", None);
     converge(&mut world, 9, 20 * SECOND);
     assert!(world.nodes[0].store.members.by_id("again").unwrap().life.generation > generation);
-    must(9, check::events(&mut world));
+    must(9, check::order(&mut world));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn deleted_and_expired_entries_never_come_back() {
                 }
             }
             world.run(700 * MS);
-            must(seed, check::events(&mut world));
+            must(seed, check::order(&mut world));
         }
         for n in 0..8 {
             for k in 0..6 {
@@ -197,7 +197,7 @@ fn deleted_and_expired_entries_never_come_back() {
         }
         world.heal();
         converge(&mut world, seed, 120 * SECOND);
-        must(seed, check::events(&mut world));
+        must(seed, check::order(&mut world));
         assert!(world.nodes.iter().all(|n| n.store.get_prefix(world.now, None, "", true).is_empty()), "seed {seed}");
         assert!(world.sum("resets_received") > 0, "seed {seed}: nobody fell behind a floor");
     }

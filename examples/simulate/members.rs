@@ -86,7 +86,7 @@ struct Alarms {
 /// Stops `stopped` of the members at a time, each for 1 to 30 s, for `time`.
 fn pauses(options: &Options, n: usize, stopped: f64, time: Duration) -> Result<Alarms, String> {
     let mut world = grown(options, n, kind::MEMBERS)?;
-    check::events(&mut world)?;
+    check::order(&mut world)?;
     world.nodes.iter_mut().for_each(|node| node.subscriber.changes.clear());
     let mut alarms = Alarms::default();
     // Until when each is stopped, and whether for long.
@@ -104,7 +104,7 @@ fn pauses(options: &Options, n: usize, stopped: f64, time: Duration) -> Result<A
             }
         }
         world.run(100 * MS);
-        check::events(&mut world)?;
+        check::order(&mut world)?;
         for observer in 0..n {
             for change in std::mem::take(&mut world.nodes[observer].subscriber.changes) {
                 let Some(subject) = world.oracle.node(change.nonce) else { continue };

@@ -207,7 +207,7 @@ impl Run<'_> {
         while !agreed && self.world.now.since(start) < AGREE_WITHIN {
             self.world.run(500 * MS);
             self.bury();
-            check::events(&mut self.world)?;
+            check::order(&mut self.world)?;
             agreed = self.world.converged();
         }
         if !agreed {
@@ -222,7 +222,7 @@ impl Run<'_> {
         check::at_rest(&mut self.world, &observers)?;
         if let Some(bounds) = self.how.membership {
             self.world.run(bounds.back.max(bounds.gone) + SECOND);
-            check::events(&mut self.world)?;
+            check::order(&mut self.world)?;
             membership::check(&self.world, bounds)?;
             membership::agreement(&self.world)?;
         }
@@ -235,7 +235,7 @@ impl Run<'_> {
 
     fn look(&mut self, drawn: usize) -> Result<(), String> {
         self.bury();
-        check::events(&mut self.world)?;
+        check::order(&mut self.world)?;
         let n = self.any();
         check::mirrors(&self.world, &[n])?;
         if drawn % 10 == 0 {

@@ -10,7 +10,7 @@ use super::{SimNode, World};
 
 /// Takes all events at every node and checks each: order, nothing twice, nothing back, nothing invented. What waits in a
 /// queue tells of each key of a life once at most: that bounds the queue.
-pub fn events(world: &mut World) -> Result<(), String> {
+pub fn order(world: &mut World) -> Result<(), String> {
     let now = world.now;
     for n in 0..world.nodes.len() {
         let node = &mut world.nodes[n];
@@ -68,7 +68,7 @@ pub fn queues(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// Events of a node make the picture that its store gives. For nodes that run just now, after [`events`].
+/// Events of a node make the picture that its store gives. For nodes that run just now, after [`order`].
 pub fn mirrors(world: &World, nodes: &[usize]) -> Result<(), String> {
     for &n in nodes {
         let node = &world.nodes[n];
@@ -164,7 +164,7 @@ pub fn offsets(world: &World, observers: &[usize], strict: bool) -> Result<(), S
         .iter()
         .map(|n| {
             let node = &world.nodes[*n];
-            let held = serde_json::from_str(&node.engine().held_json()).expect("the engine writes JSON");
+            let held = serde_json::from_str(&node.engine.held_json()).expect("the engine writes JSON");
             (node.id.clone(), held)
         })
         .collect();
@@ -179,7 +179,7 @@ pub fn offsets(world: &World, observers: &[usize], strict: bool) -> Result<(), S
                 || life(node, target) != Some(at_target.nonce)
                 || !strict && here.is_some_and(|nonce| at_target.subscriber.has_removed(nonce))
         };
-        let counted = parse_offsets(&node.engine().offsets_json());
+        let counted = parse_offsets(&node.engine.offsets_json());
         compare_offsets(&node.id, &counted, &held, passed_over)?;
     }
     Ok(())
@@ -210,7 +210,7 @@ pub fn compare_offsets(
 
 /// What must hold once faults have ended and all have had time to agree.
 pub fn at_rest(world: &mut World, observers: &[usize]) -> Result<(), String> {
-    events(world)?;
+    order(world)?;
     if let Some(difference) = difference(world) {
         return Err(difference);
     }

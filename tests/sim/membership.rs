@@ -138,7 +138,7 @@ pub fn agreement(world: &World) -> Result<(), String> {
     agree(&views)
 }
 
-/// Counts the changes that nodes were told of since the last call; after [`super::check::events`].
+/// Counts the changes that nodes were told of since the last call; after [`super::check::order`].
 pub fn flaps(world: &mut World, flaps: &mut Flaps) -> Result<(), String> {
     for o in 0..world.nodes.len() {
         let changes = std::mem::take(&mut world.nodes[o].subscriber.changes);

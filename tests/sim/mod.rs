@@ -124,7 +124,7 @@ impl World {
     /// Drains what an engine has to send, and sets its timer anew.
     pub(crate) fn after(&mut self, number: usize) {
         let node = &mut self.nodes[number];
-        let Some(engine) = &mut node.engine else { return };
+        let Some(engine) = node.engine.get_mut() else { return };
         if node.flags.take_dirty() {
             engine.handle_dirty(self.now);
         }
@@ -357,7 +357,7 @@ impl World {
     fn happen(&mut self, number: usize, what: What) {
         let now = self.now;
         let node = &mut self.nodes[number];
-        let Some(engine) = &mut node.engine else { return };
+        let Some(engine) = node.engine.get_mut() else { return };
         self.traffic.steps += 1;
         match what {
             What::Datagram { from, bytes, .. } => {
@@ -385,7 +385,7 @@ impl World {
     /// A datagram arrives that no node has sent.
     pub fn inject(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) {
         let now = self.now;
-        if let Some(engine) = &mut self.nodes[node].engine {
+        if let Some(engine) = self.nodes[node].engine.get_mut() {
             engine.handle_datagram(now, from, bytes);
         }
         self.after(node);
@@ -414,7 +414,7 @@ impl World {
     pub fn describe(&self) {
         if std::env::var_os("SIM_DESCRIBE").is_some() {
             for node in self.nodes.iter().filter(|n| n.running()) {
-                println!("--- {} ({:x})\n{}", node.id, node.nonce, node.engine().describe(self.now));
+                println!("--- {} ({:x})\n{}", node.id, node.nonce, node.engine.describe(self.now));
             }
         }
     }

@@ -19,6 +19,22 @@ use super::queue::What;
 use super::subscriber::Subscriber;
 use super::{START, World};
 
+/// The engine of a process, while it runs.
+pub struct Running(Option<Engine>);
+
+impl std::ops::Deref for Running {
+    type Target = Engine;
+    fn deref(&self) -> &Engine {
+        self.0.as_ref().expect("the process runs")
+    }
+}
+
+impl Running {
+    pub(super) fn get_mut(&mut self) -> Option<&mut Engine> {
+        self.0.as_mut()
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Flags {
     dirty: AtomicBool,
@@ -45,7 +61,7 @@ pub struct SimNode {
     pub id: String,
     /// Names its life.
     pub nonce: u64,
-    pub(super) engine: Option<Engine>,
+    pub engine: Running,
     pub store: Arc<Store>,
     pub address: SocketAddr,
     pub settings: Arc<Settings>,
@@ -78,7 +94,7 @@ pub struct SimNode {
 
 impl SimNode {
     pub fn running(&self) -> bool {
-        self.engine.is_some()
+        self.engine.0.is_some()
     }
 
     /// Whether it runs and takes part: it has not left, and no other process has taken its id.
@@ -86,13 +102,8 @@ impl SimNode {
         self.running() && !matches!(self.store.state(), NodeState::Left | NodeState::Leaving | NodeState::Failed)
     }
 
-    /// The engine of a process that runs.
-    pub fn engine(&self) -> &Engine {
-        self.engine.as_ref().expect("the process runs")
-    }
-
     pub fn metrics(&self) -> Vec<Metric> {
-        self.engine.as_ref().map_or_else(|| self.last_metrics.clone(), Engine::metrics)
+        self.engine.0.as_ref().map_or_else(|| self.last_metrics.clone(), Engine::metrics)
     }
 
     pub fn metric(&self, name: &str) -> u64 {
@@ -146,7 +157,7 @@ impl World {
         self.nodes.push(SimNode {
             id: start.id,
             nonce,
-            engine: Some(engine),
+            engine: Running(Some(engine)),
             store,
             address,
             settings,
@@ -179,7 +190,7 @@ impl World {
         let now = self.now;
         self.disturb(node);
         let node = &mut self.nodes[node];
-        if let Some(engine) = node.engine.take() {
+        if let Some(engine) = node.engine.0.take() {
             node.last_metrics = engine.metrics();
             node.ended = Some(now);
         }
@@ -198,7 +209,7 @@ impl World {
         let now = self.now;
         self.disturb(node);
         self.nodes[node].leaving = true;
-        if let Some(engine) = &mut self.nodes[node].engine {
+        if let Some(engine) = self.nodes[node].engine.get_mut() {
             engine.leave(now);
         }
         self.after(node);
@@ -233,7 +244,7 @@ impl World {
         }
         self.nodes[node].address = address;
         self.by_address.insert(address, node);
-        if let Some(engine) = &mut self.nodes[node].engine {
+        if let Some(engine) = self.nodes[node].engine.get_mut() {
             engine.handle_address(now, address);
         }
         self.after(node);

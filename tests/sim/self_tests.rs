@@ -231,17 +231,17 @@ fn a_difference_between_members_is_reported() {
 #[test]
 fn a_datagram_over_the_limit_and_a_storm_are_reported() {
     let mut world = at_rest(1, Network::default(), 3);
-    check::events(&mut world).expect("nothing is wrong");
+    check::order(&mut world).expect("nothing is wrong");
     // From now on the world holds less to be allowed than the engine was started with.
     let small = Settings { max_packet: 40, ..Settings::default() };
     world.nodes[1].settings = Arc::new(small);
     world.run(5 * SECOND);
-    fails(check::events(&mut world), "packets");
+    fails(check::order(&mut world), "packets");
     let mut world = at_rest(1, Network::default(), 3);
     world.most_datagrams = 0;
     world.traffic.datagrams += 20_000;
     world.run(SECOND);
-    fails(check::events(&mut world), "storm");
+    fails(check::order(&mut world), "storm");
 }
 
 #[test]
