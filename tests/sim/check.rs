@@ -1,10 +1,12 @@
 //! What must hold in every run, whatever the faults. Each gives what is wrong in words, its own name first.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use cluster_gossip::store::event::EntryView;
+use cluster_gossip::store::event::{EntryView, Event};
 use cluster_gossip::store::queue::TakeError;
+use cluster_gossip::time::Time;
 
 use super::{SimNode, World};
 
@@ -22,6 +24,7 @@ pub fn order(world: &mut World) -> Result<(), String> {
         loop {
             match node.queue.take(0, Some(Duration::ZERO), &|| now) {
                 Ok(events) => {
+                    events.iter().for_each(|event| trace(&node.id, event, now));
                     for event in &events {
                         if let Some(view) = &event.entry {
                             entries += 1;
@@ -40,6 +43,20 @@ pub fn order(world: &mut World) -> Result<(), String> {
     match world.violations.first() {
         Some(first) => Err(first.clone()),
         None => Ok(()),
+    }
+}
+
+/// With `SIM_EVENTS=a:b` in the environment, prints what is told at the member a about the member b.
+fn trace(at: &str, event: &Event, now: Time) {
+    static WANTED: OnceLock<Option<(String, String)>> = OnceLock::new();
+    let read = || std::env::var("SIM_EVENTS").ok()?.split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let Some((observer, subject)) = WANTED.get_or_init(read) else { return };
+    let entry = event.entry.as_ref().map(|v| (&v.entry.head().life, v.entry.key(), v.entry.seq()));
+    let life = event.member.as_ref().map(|m| &m.life).or(entry.map(|(life, ..)| life));
+    if at == observer && life.is_some_and(|life| life.id.as_str() == subject) {
+        let seconds = super::queue::seconds(now, super::START);
+        let status = event.member.as_ref().map(|m| m.status.word());
+        println!("{seconds:.3} s, at {at}: event {:#x} of {life:?} {status:?} {entry:?}", event.kind);
     }
 }
 
