@@ -238,12 +238,12 @@ impl Run<'_> {
         check::order(&mut self.world)?;
         let n = self.any();
         check::mirrors(&self.world, &[n])?;
-        if drawn % 10 == 0 {
+        if drawn.is_multiple_of(10) {
             check::offsets(&self.world, &[n], false)?;
         }
         if let Some(bounds) = self.how.membership {
             membership::flaps(&mut self.world, &mut self.flaps)?;
-            if drawn % 5 == 0 {
+            if drawn.is_multiple_of(5) {
                 membership::check(&self.world, bounds)?;
             }
         } else {
