@@ -1,7 +1,7 @@
 # `make` alone lists the targets: the sentence after ## is what it shows.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build header docs-tables bench lint fmt install clean
+.PHONY: help demo test build header docs-tables bench lint fmt install clean sim-soak sim-coverage mutants
 
 # The bindings, tests and examples look for the library in target/release.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET
@@ -38,6 +38,18 @@ bench: ## Sets the machine up, builds, and runs the benchmarks; their figures ar
 	@mkdir -p build/bench
 	cargo bench --locked --bench abi -- --json $(CURDIR)/build/bench/abi.json
 	CLUSTER_GOSSIP_LIBRARY=target/release/libcluster_gossip.so.1 python3 bindings/python/bench.py --json build/bench/python.json
+
+SECONDS ?= 300
+MEMBERS ?= 20
+
+sim-soak: ## Adversarial runs of the simulator with new seeds (SECONDS=300, MEMBERS=20); prints the seeds that fail.
+	cargo run --profile checks --locked --example simulate -- --scenario adversary --members $(MEMBERS) --wall $(SECONDS) --seed $$(date +%s)000
+
+sim-coverage: ## Prints which part of the engine's lines the simulator's tests run.
+	@tools/sim-coverage
+
+mutants: ## Puts bugs into copies of the engine and counts the seeds that the simulator needs to find each.
+	@tools/mutants
 
 lint: ## Checks format (rustfmt), and that clippy and rustdoc have no warning.
 	@tools/lint

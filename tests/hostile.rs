@@ -96,7 +96,8 @@ proptest! {
         world.set(0, "after", b"alive", None);
         world.run(Duration::from_secs(1));
         prop_assert!(world.nodes[0].store.get_own(world.now, "after").is_some());
-        prop_assert!(check::packets(&world, 1400).is_ok());
+        prop_assert_eq!(check::queues(&world), Ok(()));
+        prop_assert!(world.violations.is_empty(), "{:?}", world.violations);
     }
 }
 

@@ -1,35 +1,14 @@
-//! Failure detection, healing and identity under the simulator. A failing run prints its seed; `SIM_SEED=n cargo test
-//! --test membership` repeats it.
+//! Failure detection, healing and identity under the simulator. A failing run prints the command that repeats it.
 
 mod sim;
 
-use std::time::Duration;
-
 use cluster_gossip::store::members::MemberStatus;
 use rand::Rng;
+use sim::run::{MS, SECOND, at_rest, must, seeds};
 use sim::{Network, World, check};
 
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
-/// The seeds to run: those of the test, or the one that the environment names.
-fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("SIM_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
-        Err(_) => (0..count).collect(),
-    }
-}
-
 fn cluster(seed: u64, n: usize, net: Network) -> World {
-    let mut world = World::new(seed, net);
-    for i in 0..n {
-        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
-        world.start(&format!("m{i}"), &seeds, |_| ());
-    }
-    let done = world.run_until(60 * SECOND, 100 * MS, World::converged);
-    assert!(done, "seed {seed}: {}", check::difference(&world).unwrap_or_default());
-    world.run(5 * SECOND);
-    world
+    at_rest(seed, net, n)
 }
 
 fn status(world: &World, at: usize, id: &str) -> Option<MemberStatus> {
@@ -73,7 +52,7 @@ fn a_crash_is_known_to_all_within_seconds() {
                     }
                     times.push(until_dead(&mut world, seed, &format!("m{victim}")));
                 }
-                check::order(&mut world).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+                must(seed, check::order(&mut world));
             }
             let what = if host { "host lost" } else { "process killed" };
             let worst = print(&format!("{what}, {n} members, loss {loss}"), times);
@@ -96,26 +75,6 @@ fn no_running_member_is_held_dead_under_loss() {
             let before = world.sum("suspicions");
             world.run(60 * SECOND);
             let suspicions = world.sum("suspicions") - before;
-            for kind in [
-                "probes_failed",
-                "pauses",
-                "claims_doubted",
-                "refutations",
-                "datagrams_sent",
-                "frames_sent_rumor",
-                "frames_sent_claims",
-                "frames_sent_statement",
-                "frames_sent_members",
-                "frames_sent_want_members",
-                "frames_sent_ping",
-                "frames_sent_ping_for",
-                "frames_sent_confirm",
-                "frames_sent_accuse",
-                "rumors_repeated",
-                "rumor_arcs_taken_over",
-            ] {
-                println!("  {kind} {}", world.sum(kind));
-            }
             println!("loss {loss}, seed {seed}: {suspicions} suspicions, {} deaths", false_deaths(&world));
             assert_eq!(false_deaths(&world), 0, "seed {seed}, loss {loss}");
             assert!(world.converged(), "seed {seed}: {}", check::difference(&world).unwrap_or_default());
@@ -149,23 +108,23 @@ fn one_that_was_held_dead_is_whole_again_within_a_second_of_its_return() {
         let mut world = cluster(seed, 50, Network::default());
         world.set(7, "k", b"before", None);
         world.run(SECOND);
+        let back = world.now + 40 * SECOND;
         world.pause(7, 40 * SECOND);
         until_dead(&mut world, seed, "m7");
         world.set(3, "k", b"meanwhile", None);
-        let back = world.nodes[7].paused_until;
         let rest = back.since(world.now);
         world.run(rest);
         let done = world.run_until(SECOND, 10 * MS, |w| w.converged() && all_hold(w, "m7", MemberStatus::Alive));
         let why = check::difference(&world).unwrap_or_default();
         assert!(done, "seed {seed}: not whole a second after its return: {why}");
-        check::order(&mut world).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        must(seed, check::order(&mut world));
     }
 }
 
 #[test]
 fn a_partition_of_any_length_heals_by_itself() {
     // Shorter than a death, as long as one, longer than the grace, longer than anyone remembers.
-    for (i, length) in [2, 8, 30, 90].into_iter().enumerate() {
+    for length in [2, 8, 30, 90] {
         for seed in seeds(3) {
             let mut world = World::new(seed, Network::default());
             for i in 0..20 {
@@ -186,10 +145,10 @@ fn a_partition_of_any_length_heals_by_itself() {
             world.heal();
             let done = world.run_until(120 * SECOND, 100 * MS, World::converged);
             let why = check::difference(&world).unwrap_or_default();
-            assert!(done, "seed {seed}, partition {i} of {length} s: {why}");
+            assert!(done, "seed {seed}, partition of {length} s: {why}");
             // Nobody was taken for dead by those on its own side, neither during the partition nor by what came from behind it.
             assert_eq!((false_before, false_deaths_within(&world, &side)), (0, 0), "seed {seed}, {length} s");
-            check::order(&mut world).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            must(seed, check::order(&mut world));
         }
     }
 }
@@ -213,7 +172,7 @@ fn one_that_only_can_send_is_held_dead_and_makes_no_one_else_so() {
     for seed in seeds(4) {
         let mut world = cluster(seed, 20, Network::default());
         for other in (0..20).filter(|n| *n != 5) {
-            world.cut.insert((other, 5));
+            world.cuts.one_way(other, 5);
         }
         world.run(30 * SECOND);
         let others: Vec<usize> = (0..20).filter(|n| *n != 5).collect();
@@ -250,9 +209,9 @@ fn idle_traffic_does_not_grow_with_the_cluster() {
     for n in [2, 10, 100] {
         let mut world = cluster(1, n, Network::default());
         world.run(10 * SECOND);
-        let before = world.traffic.datagram_bytes + world.traffic.message_bytes;
+        let before = world.traffic.bytes();
         world.run(60 * SECOND);
-        let each = (world.traffic.datagram_bytes + world.traffic.message_bytes - before) / 60 / n as u64;
+        let each = (world.traffic.bytes() - before) / 60 / n as u64;
         println!("{n} idle members: {each} B/s each");
         assert!(each <= 120, "{n} members: {each} B/s each");
     }

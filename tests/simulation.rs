@@ -1,42 +1,15 @@
 //! The engine under the simulator. A failing run prints its seed; `SIM_SEED=n cargo test --test simulation` repeats it.
 
+#[path = "sim/self_tests.rs"]
+mod self_tests;
 mod sim;
 
 use std::time::Duration;
 
 use rand::Rng;
-use sim::{Network, World, check};
-
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
-/// The seeds to run: those of the test, or the one that the environment names.
-fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("SIM_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
-        Err(_) => (0..count).collect(),
-    }
-}
-
-/// Fails with the seed and the one command that repeats the run.
-fn must<T>(seed: u64, result: Result<T, String>) -> T {
-    result.unwrap_or_else(|e| {
-        panic!("seed {seed}: {e}\nrepeat with: SIM_SEED={seed} cargo test --release --test simulation")
-    })
-}
-
-fn converge(world: &mut World, seed: u64, limit: Duration) {
-    let done = world.run_until(limit, 100 * MS, World::converged);
-    let why = check::difference(world).unwrap_or_default();
-    must(seed, if done { Ok(()) } else { Err(format!("not converged within {limit:?}: {why}")) });
-}
-
-fn cluster(world: &mut World, n: usize) {
-    for i in 0..n {
-        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
-        world.start(&format!("m{i}"), &seeds, |_| ());
-    }
-}
+use sim::adversary::{self, Adversary};
+use sim::run::{MS, SECOND, cluster, converge, must, seeds};
+use sim::{Latency, Network, Start, World, check, pool};
 
 #[test]
 fn two_members_see_each_others_values() {
@@ -76,7 +49,7 @@ fn a_hundred_members_find_each_other_and_spread_a_value() {
     world.set(42, "k", &[7; 1024], None);
     converge(&mut world, 3, 10 * SECOND);
     must(3, check::order(&mut world));
-    must(3, check::packets(&world, 1400));
+    must(3, check::queues(&world));
 }
 
 #[test]
@@ -106,10 +79,10 @@ fn a_change_in_a_large_state_costs_little() {
     }
     converge(&mut world, 5, 60 * SECOND);
     world.run(5 * SECOND);
-    let before = world.traffic.datagram_bytes + world.traffic.message_bytes;
+    let before = world.traffic.bytes();
     world.set(0, "key-5000", &[2; 64], None);
     converge(&mut world, 5, 10 * SECOND);
-    let each = (world.traffic.datagram_bytes + world.traffic.message_bytes - before) / 10;
+    let each = (world.traffic.bytes() - before) / 10;
     println!("one change among 10,000 entries: {each} B a member");
     assert!(each < 2000, "{each} B a member");
 }
@@ -123,7 +96,6 @@ fn values_of_every_size_arrive() {
     }
     converge(&mut world, 6, 60 * SECOND);
     must(6, check::order(&mut world));
-    must(6, check::packets(&world, 1400));
 }
 
 #[test]
@@ -133,8 +105,8 @@ fn a_lost_acknowledgement_commits_nothing() {
     converge(&mut world, 7, 10 * SECOND);
     world.run(5 * SECOND);
     // What 0 sends arrives; no answer of 1 does.
-    world.cut.insert((1, 0));
-    let seq = world.set(0, "k", b"v", None);
+    world.cuts.one_way(1, 0);
+    let seq = world.set(0, "k", b"v", None).expect("it is set");
     world.run(5 * SECOND);
     let offsets: serde_json::Value = world.nodes[0].engine.offsets_json().parse().unwrap();
     assert!(offsets["m1"]["m0"].as_u64().unwrap_or(0) < seq, "{offsets}");
@@ -143,7 +115,7 @@ fn a_lost_acknowledgement_commits_nothing() {
     world.run(3 * SECOND);
     let offsets: serde_json::Value = world.nodes[0].engine.offsets_json().parse().unwrap();
     assert_eq!(offsets["m1"]["m0"], seq);
-    must(7, check::offsets(&world));
+    must(7, check::offsets(&world, &[0, 1], true));
 }
 
 #[test]
@@ -176,9 +148,9 @@ fn a_restart_under_the_same_id_replaces_the_former_life_even_with_the_clock_set_
     converge(&mut world, 9, 20 * SECOND);
     let generation = world.nodes[0].store.members.by_id("again").unwrap().life.generation;
     world.kill(first);
-    // The simulated wall clock stands still in generations of one millisecond: this life begins as an equal one.
-    world.now = cluster_gossip::time::Time::from_micros(world.now.as_micros());
-    let second = world.start("again", &[1], |_| ());
+    let seeds = vec![world.nodes[1].address.to_string()];
+    let start = Start { id: "again".into(), seeds, back_ms: 3_600_000, ..Start::default() };
+    let second = world.spawn(start, |_| ());
     world.set(second, "k", b"second life", None);
     converge(&mut world, 9, 20 * SECOND);
     assert!(world.nodes[0].store.members.by_id("again").unwrap().life.generation > generation);
@@ -188,7 +160,10 @@ fn a_restart_under_the_same_id_replaces_the_former_life_even_with_the_clock_set_
 #[test]
 fn deleted_and_expired_entries_never_come_back() {
     for seed in seeds(8) {
-        let mut world = World::new(seed, Network { loss: 0.1, duplicate: 0.1, jitter: 20 * MS, ..Network::default() });
+        let mut world = World::new(
+            seed,
+            Network { loss: 0.1, duplicate: 0.1, latency: Latency::exponential(MS / 5, 20 * MS), ..Network::default() },
+        );
         for i in 0..8 {
             let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
             // Tombstones are collected within a second or two, so that members fall behind the floor and need resets.
@@ -228,90 +203,41 @@ fn deleted_and_expired_entries_never_come_back() {
     }
 }
 
-/// Everything at once: sets, deletes, times to live, kills, restarts, leaves, newcomers, pauses, partitions, loss,
-/// duplication, reordering, flipped bits. At the end faults stop, and all must agree. Only the first member is spared, so
-/// that everyone has one seed that answers in the end.
-#[test]
-fn whatever_happens_all_agree_in_the_end() {
-    let mut faults = 0;
-    for seed in seeds(std::env::var("SIM_SEEDS").map_or(256, |s| s.parse().expect("SIM_SEEDS is a number"))) {
-        let mut world = World::new(
-            seed,
-            Network { loss: 0.1, duplicate: 0.05, corrupt: 0.01, jitter: 5 * MS, ..Network::default() },
-        );
-        for i in 0..20 {
-            let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0, i / 2] };
-            world.start(&format!("m{i}"), &seeds, |s| {
-                s.tombstone_grace = 5 * SECOND;
-                s.departed_grace = 20 * SECOND;
-            });
-        }
-        world.run(2 * SECOND);
-        for step in 0..400u32 {
-            let members = world.members();
-            let node = members[world.rng.random_range(0..members.len())];
-            match world.rng.random_range(0..100) {
-                0..60 => {
-                    let key = format!("k{}", world.rng.random_range(0..12));
-                    let size = if world.rng.random_bool(0.02) { 20_000 } else { world.rng.random_range(0..200) };
-                    let ttl = world.rng.random_bool(0.1).then(|| 1500 * MS);
-                    world.set(node, &key, &vec![step as u8; size], ttl);
-                }
-                60..75 => _ = world.delete(node, &format!("k{}", step % 12)),
-                75..80 => {
-                    let d = MS * world.rng.random_range(50..3000);
-                    world.pause(node, d);
-                    faults += 1;
-                }
-                80..84 if members.len() > 8 && node != 0 => {
-                    world.kill(node);
-                    faults += 1;
-                }
-                84..87 => {
-                    // A new life of one that was killed, at a new address.
-                    let dead: Vec<usize> = (0..world.nodes.len()).filter(|n| !world.nodes[*n].running).collect();
-                    if let Some(id) = dead.last().map(|n| world.nodes[*n].id.clone())
-                        && !members.iter().any(|n| world.nodes[*n].id == id)
-                    {
-                        let other = members[0];
-                        world.start(&id, &[node, other, 0], |s| {
-                            s.tombstone_grace = 5 * SECOND;
-                            s.departed_grace = 20 * SECOND;
-                        });
-                    }
-                }
-                87..89 if members.len() > 8 && node != 0 => world.leave(node),
-                89..91 => {
-                    let id = format!("late{step}");
-                    world.start(&id, &[node, 0], |s| {
-                        s.tombstone_grace = 5 * SECOND;
-                        s.departed_grace = 20 * SECOND;
-                    });
-                }
-                91..94 => {
-                    let side: Vec<usize> = members.iter().copied().filter(|_| world.rng.random_bool(0.4)).collect();
-                    world.partition(&side);
-                    faults += 1;
-                }
-                94..97 => {
-                    let to = members[world.rng.random_range(0..members.len())];
-                    world.cut.insert((node, to));
-                    faults += 1;
-                }
-                _ => world.heal(),
-            }
-            let pause = MS * world.rng.random_range(1..300);
-            world.run(pause);
-            must(seed, check::order(&mut world));
-        }
-        world.heal();
-        world.net = Network::default();
-        converge(&mut world, seed, 300 * SECOND);
-        must(seed, check::order(&mut world));
-        must(seed, check::offsets(&world));
-        must(seed, check::packets(&world, 1400));
+/// Everything at once; see `sim/adversary.rs`. `SIM_SEEDS` and `SIM_SEED` choose other seeds.
+fn adversary(members: usize, count: u64) {
+    let how = Adversary { members, ..Adversary::default() };
+    let (first, count) = match std::env::var("SIM_SEED") {
+        Ok(seed) => (seed.parse().expect("SIM_SEED is a number"), 1),
+        Err(_) => (0, std::env::var("SIM_SEEDS").map_or(count, |n| n.parse().expect("SIM_SEEDS is a number"))),
+    };
+    let outcome = pool::seeds(first, count, 8, None, |seed| adversary::run(seed, &how));
+    for failure in &outcome.failures {
+        println!("seed {}: {}\nrepeat with: {}", failure.seed, failure.why, repeat(members, failure.seed));
     }
-    println!("{faults} faults");
+    let drawn: usize = outcome.done.iter().flat_map(|(_, r)| r.faults.values()).sum();
+    let least = outcome.done.iter().map(|(_, r)| r.faults.values().sum::<usize>()).min();
+    let slowest = outcome.done.iter().map(|(_, r)| r.agreed_after).max();
+    println!(
+        "{} seeds of {members} members: {drawn} faults, at least {least:?} a seed; all agreed {slowest:?} after the last",
+        outcome.done.len()
+    );
+    assert!(outcome.failures.is_empty(), "{} seeds failed; their repeating commands are above", outcome.failures.len());
+    assert!(least >= Some(200), "{least:?} faults");
+}
+
+/// The one command that repeats a run.
+fn repeat(members: usize, seed: u64) -> String {
+    format!("cargo run --release --example simulate -- --scenario adversary --members {members} --seed {seed}")
+}
+
+#[test]
+fn whatever_happens_20_members_agree_in_the_end() {
+    adversary(20, 256);
+}
+
+#[test]
+fn whatever_happens_100_members_agree_in_the_end() {
+    adversary(100, 32);
 }
 
 /// How long one fresh value of `size` bytes takes to all of `n` members, and what it costs: over the median of `runs`
@@ -322,9 +248,9 @@ fn spread(seed: u64, n: usize, size: usize, net: Network, runs: usize) -> (f64, 
     converge(&mut world, seed, 60 * SECOND);
     world.run(5 * SECOND);
     let quiet = |world: &mut World, d: Duration| {
-        let before = world.traffic.datagram_bytes + world.traffic.message_bytes;
+        let before = world.traffic.bytes();
         world.run(d);
-        world.traffic.datagram_bytes + world.traffic.message_bytes - before
+        world.traffic.bytes() - before
     };
     let idle = quiet(&mut world, 2 * SECOND);
     let mut times = Vec::new();
@@ -333,7 +259,7 @@ fn spread(seed: u64, n: usize, size: usize, net: Network, runs: usize) -> (f64, 
         let owner = world.rng.random_range(0..n);
         let id = world.nodes[owner].id.clone();
         let key = format!("key{run}");
-        let (start, before) = (world.now, world.traffic.datagram_bytes + world.traffic.message_bytes);
+        let (start, before) = (world.now, world.traffic.bytes());
         world.set(owner, &key, &vec![run as u8; size], None);
         let seen = |w: &World| w.nodes.iter().all(|n| !w_get(w, n, &id, &key));
         assert!(world.run_until(30 * SECOND, Duration::from_micros(200), seen), "seed {seed}");
@@ -341,7 +267,7 @@ fn spread(seed: u64, n: usize, size: usize, net: Network, runs: usize) -> (f64, 
         let until = start + 2 * SECOND;
         let rest = until.since(world.now);
         world.run(rest);
-        bytes += (world.traffic.datagram_bytes + world.traffic.message_bytes - before) as i64 - idle as i64;
+        bytes += (world.traffic.bytes() - before) as i64 - idle as i64;
     }
     times.sort_by(f64::total_cmp);
     let amplification = bytes as f64 / runs as f64 / ((n - 1) * size) as f64;

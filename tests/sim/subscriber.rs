@@ -1,0 +1,187 @@
+//! What one subscriber is told, checked event by event: order, nothing twice, nothing that was gone comes back, nothing
+//! that no owner wrote; and the picture that the events make, held against the store.
+
+use std::collections::HashMap;
+
+use cluster_gossip::store::Store;
+use cluster_gossip::store::event::{Event, kind};
+use cluster_gossip::store::members::MemberStatus;
+use cluster_gossip::time::Time;
+
+use super::oracle::Oracle;
+
+/// Generation, nonce, sequence number.
+pub type Version = (u64, u64, u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Seen,
+    Deleted,
+    /// Its member is gone; it may come again as it was.
+    Hidden,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    version: Version,
+    fate: Fate,
+    expires: Time,
+}
+
+/// A life as the subscriber knows it.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    nonce: u64,
+    joined: bool,
+    status: MemberStatus,
+}
+
+/// A change of a member's status, as told.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub at: Time,
+    pub id: String,
+    pub nonce: u64,
+    pub kind: u32,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Subscriber {
+    slots: HashMap<String, HashMap<String, Slot>>,
+    members: HashMap<String, Known>,
+    /// Lives told as left, or removed: by nonce, and whether as left.
+    removed: HashMap<u64, bool>,
+    /// Changes of members since they were last taken out.
+    pub changes: Vec<Change>,
+    pub events: u64,
+}
+
+impl Subscriber {
+    /// Takes an event in; says what is wrong with it.
+    pub fn check(&mut self, event: &Event, oracle: &Oracle, now: Time) -> Result<(), String> {
+        self.events += 1;
+        self.entry(event, oracle, now)?;
+        self.member(event, oracle, now)
+    }
+
+    fn entry(&mut self, event: &Event, oracle: &Oracle, now: Time) -> Result<(), String> {
+        let Some(view) = &event.entry else { return Ok(()) };
+        let (entry, head) = (&view.entry, view.entry.head());
+        let id = head.life.id.as_str();
+        let version = entry.version();
+        if !self.members.get(id).is_some_and(|m| m.joined) {
+            return Err(format!("order: an entry {:?} of {id} came before it joined", entry.key()));
+        }
+        oracle.has(entry, now).map_err(|e| format!("resurrection: {e}"))?;
+        let deleted = event.kind == kind::ENTRY_DELETED;
+        if !deleted {
+            oracle.timely(entry).map_err(|e| format!("ages: {e} ({id})"))?;
+        }
+        let fate = if deleted { Fate::Deleted } else { Fate::Seen };
+        let slot = Slot { version, fate, expires: head.expires };
+        let slots = match self.slots.get_mut(id) {
+            Some(slots) => slots,
+            None => self.slots.entry(id.to_owned()).or_default(),
+        };
+        let Some(old) = slots.get_mut(entry.key()) else {
+            slots.insert(entry.key().to_owned(), slot);
+            return Ok(());
+        };
+        let right = match old.fate {
+            // What expires is told as deleted with the number that it was set with.
+            Fate::Seen => version > old.version || version == old.version && deleted,
+            Fate::Deleted => version > old.version,
+            Fate::Hidden => version >= old.version,
+        };
+        if !right {
+            let what = if deleted { "deleted" } else { "set" };
+            let rule = if old.fate == Fate::Deleted && !deleted { "resurrection" } else { "order" };
+            return Err(format!("{rule}: {:?} of {id} as {what} with {version:?} came after {old:?}", entry.key()));
+        }
+        *old = slot;
+        Ok(())
+    }
+
+    fn member(&mut self, event: &Event, oracle: &Oracle, now: Time) -> Result<(), String> {
+        let Some(member) = &event.member else { return Ok(()) };
+        if event.kind == kind::ENTRY_REFUSED {
+            return Ok(());
+        }
+        let (id, nonce) = (member.life.id.as_str(), member.life.nonce);
+        if oracle.node(nonce).is_none() {
+            return Err(format!("members: {id} with nonce {nonce:x} never lived"));
+        }
+        self.changes.push(Change { at: now, id: id.to_owned(), nonce, kind: event.kind });
+        let known = self.members.get(id).copied();
+        let joined = known.is_some_and(|k| k.joined);
+        match event.kind {
+            kind::MEMBER_JOINED if joined => return Err(format!("members: {id} joined twice")),
+            kind::MEMBER_JOINED | kind::MEMBER_RESTARTED => {
+                if let Some(left) = self.removed.get(&nonce).filter(|left| **left) {
+                    return Err(format!("members: {id} came back after it had left ({left})"));
+                }
+                if event.kind == kind::MEMBER_RESTARTED {
+                    self.hide(id);
+                }
+            }
+            kind::MEMBER_REMOVED => {
+                self.hide(id);
+                self.removed.insert(nonce, member.status == MemberStatus::Left);
+            }
+            _ if !joined => return Err(format!("members: event {:#x} of {id}, which is not joined", event.kind)),
+            kind::MEMBER_ALIVE if known.is_some_and(|k| k.status == MemberStatus::Left && k.nonce == nonce) => {
+                return Err(format!("members: {id} is alive after it had left"));
+            }
+            _ => {}
+        }
+        let joined = event.kind != kind::MEMBER_REMOVED;
+        self.members.insert(id.to_owned(), Known { nonce, joined, status: member.status });
+        Ok(())
+    }
+
+    fn hide(&mut self, id: &str) {
+        for slot in self.slots.get_mut(id).into_iter().flat_map(HashMap::values_mut) {
+            if slot.fate == Fate::Seen {
+                slot.fate = Fate::Hidden;
+            }
+        }
+    }
+
+    /// Whether what was told of a member is that it was removed.
+    pub fn has_removed(&self, nonce: u64) -> bool {
+        self.removed.contains_key(&nonce)
+    }
+
+    /// The picture that the events have made must be what the store gives, once all events are taken.
+    pub fn mirror(&self, store: &Store, now: Time) -> Result<(), String> {
+        let mut seen = 0;
+        for view in store.get_prefix(now, None, "", true) {
+            let (id, key) = (view.entry.head().life.id.as_str(), view.entry.key());
+            let slot = self.slots.get(id).and_then(|slots| slots.get(key));
+            match slot {
+                // A newcomer may have had to raise its generation: its entries are what they were.
+                Some(slot) if slot.fate == Fate::Seen && same_write(slot.version, view.entry.version()) => seen += 1,
+                _ => {
+                    let version = view.entry.version();
+                    return Err(format!("mirror: the store has {key:?} of {id} {version:?}, events said {slot:?}"));
+                }
+            }
+        }
+        let lives = |slot: &&Slot| slot.fate == Fate::Seen && slot.expires > now;
+        let told = self.slots.values().flat_map(HashMap::values).filter(lives).count();
+        if told > seen {
+            let gone = self.slots.iter().flat_map(|(id, keys)| keys.iter().map(move |(key, slot)| (id, key, slot)));
+            let gone = gone
+                .filter(|(_, _, slot)| lives(slot))
+                .find(|(id, key, _)| store.get(now, Some(id), key, true).is_empty());
+            return Err(format!("mirror: events told of {told} entries, the store has {seen}: {gone:?} is not there"));
+        }
+        Ok(())
+    }
+}
+
+/// Nonce and number name a write.
+fn same_write(a: Version, b: Version) -> bool {
+    (a.1, a.2) == (b.1, b.2)
+}
