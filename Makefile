@@ -1,7 +1,7 @@
 # `make` alone lists the targets: the sentence after ## is what it shows.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build header docs-tables bench lint fmt install clean sim-soak sim-coverage mutants
+.PHONY: help demo test test-coreclr build header docs-tables bench lint fmt install clean sim-soak sim-coverage mutants
 
 # The bindings, tests and examples look for the library in target/release.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET
@@ -21,6 +21,11 @@ test: ## Sets the machine up, builds, and runs every test suite; `tools/test NAM
 	@tools/setup test
 	@tools/test
 
+test-coreclr: ## Runs the C# tests on .NET Core too, if PyPI has its runtime for this machine. Not part of `make test`.
+	@tools/setup test
+	@$(MAKE) --no-print-directory build
+	@bindings/csharp/test-coreclr.sh
+
 build: ## Builds the release library: target/release/libcluster_gossip.so.1 and .a.
 	@# With an example, so that cargo resolves features as for tests and examples; else each would build the library anew.
 	cargo build --release --locked --lib --example demo
@@ -38,6 +43,9 @@ bench: ## Sets the machine up, builds, and runs the benchmarks; their figures ar
 	@mkdir -p build/bench
 	cargo bench --locked --bench abi -- --json $(CURDIR)/build/bench/abi.json
 	CLUSTER_GOSSIP_LIBRARY=target/release/libcluster_gossip.so.1 python3 bindings/python/bench.py --json build/bench/python.json
+	bindings/go/repo-go run -C bindings/go ./bench --json $(CURDIR)/build/bench/go.json
+	bindings/csharp/build.sh bench
+	CLUSTER_GOSSIP_LIBRARY=target/release/libcluster_gossip.so.1 mono build/csharp/bench.exe --json build/bench/csharp.json
 
 SECONDS ?= 300
 MEMBERS ?= 20

@@ -24,7 +24,7 @@ STRICT = ["-O1", "-Wall", "-Wextra", "-Werror"]
 # Ends a program that does not end by itself.
 RUN_SECONDS = 120
 # A README without one of these would leave a newcomer without a start.
-LANGUAGES = ("c", "cpp", "python", "rust")
+LANGUAGES = ("c", "cpp", "python", "go", "csharp", "rust")
 
 
 def fenced_blocks(text):
@@ -59,6 +59,31 @@ def rust_program(path):
     return [str(target / "debug" / "readme-program")]
 
 
+def go_program(path):
+    """A module of its own, as a user's would be."""
+    module = BUILD / "go"
+    module.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, module / "main.go")
+    binding = "github.com/cluster-gossip/cluster-gossip/bindings/go"
+    (module / "go.mod").write_text(
+        f"module readme-program\n\ngo 1.24\n\nrequire {binding} v0.1.0\n\nreplace {binding} => {ROOT}/bindings/go\n")
+    go = ROOT / "bindings/go/repo-go"
+    run([go, "vet", "-C", module, "."])
+    run([go, "build", "-C", module, "-o", module / "program", "."])
+    return [str(module / "program")]
+
+
+def csharp_program(path):
+    """With mcs, and the library's assembly beside it, where Mono looks for it."""
+    run([ROOT / "bindings/csharp/build.sh", "library"])
+    folder = BUILD / "csharp"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "build/csharp/ClusterGossip.dll", folder)
+    program = folder / "program.exe"
+    run(["mcs", "-warn:4", "-warnaserror", f"-lib:{folder}", "-r:ClusterGossip.dll", "-r:System.Core.dll", f"-out:{program}", path])
+    return ["mono", str(program)]
+
+
 def compiled(language, path):
     """The command that runs the program."""
     out = str(path.with_suffix(""))
@@ -70,6 +95,10 @@ def compiled(language, path):
         return [sys.executable, str(path)]
     elif language == "rust":
         return rust_program(path)
+    elif language == "go":
+        return go_program(path)
+    elif language in ("csharp", "cs"):
+        return csharp_program(path)
     else:
         raise AssertionError(f"this test does not know how to run {language!r}")
     return [out]
@@ -115,7 +144,7 @@ def main():
     for language, info, code in fenced_blocks(text):
         if "file" not in info:
             continue
-        seen.add("cpp" if language == "c++" else language)
+        seen.add({"c++": "cpp", "cs": "csharp"}.get(language, language))
         with report.check(f"README's {info['file']} ({language}) compiles and runs"):
             path = BUILD / "programs" / info["file"]
             path.write_text(code, encoding="utf-8")
@@ -126,7 +155,7 @@ def main():
         with report.check(f"README has a program in {language}"):
             assert language in seen
 
-    documents = [readme, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "bindings").glob("*/*.md"))]
+    documents = [readme, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "bindings").rglob("*.md"))]
     for path in documents:
         with report.check(f"the relative links of {path.relative_to(ROOT)} lead somewhere"):
             broken = broken_links(path)

@@ -3,6 +3,7 @@ package clustergossip_test
 import (
 	"context"
 	"debug/elf"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -187,8 +188,21 @@ func TestStaticLibrary(t *testing.T) {
 	if slices.ContainsFunc(libraries, func(name string) bool { return strings.Contains(name, "cluster_gossip") }) {
 		t.Errorf("it needs %v", libraries)
 	}
-	out, err := exec.Command(binary, "--quick").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "get") {
-		t.Errorf("%v\n%s", err, out)
+	// And the figures of make bench come out.
+	figures := filepath.Join(t.TempDir(), "figures.json")
+	if out, err := exec.Command(binary, "--quick", "--json", figures).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(figures)
+	must(t, err)
+	type row struct {
+		Mark              string
+		Ours, Peer, Ratio float64
+	}
+	var rows []row
+	must(t, json.Unmarshal(text, &rows))
+	wrong := func(r row) bool { return r.Mark == "" || r.Ours <= 0 || r.Peer <= 0 || r.Ratio <= 0 }
+	if len(rows) != 6 || slices.ContainsFunc(rows, wrong) {
+		t.Errorf("%s", text)
 	}
 }

@@ -36,11 +36,14 @@ PEERS = {
     "C++": (f"c++ -std=c++17 {COMMON} {HERE}/peers/peer.cpp -o {BUILD}/peer-cpp {LINK}", [f"{BUILD}/peer-cpp"]),
     "Rust": ("cargo build --release --locked --quiet --example mixed_peer", [f"{RELEASE}/examples/mixed_peer"]),
     "Python": ("", [sys.executable, f"{HERE}/peers/peer.py"]),
+    "Go": (f"{ROOT}/bindings/go/repo-go build -C {HERE}/peers/go -o {BUILD}/peer-go .", [f"{BUILD}/peer-go"]),
+    "C#": (f"{ROOT}/bindings/csharp/build.sh peer", ["mono", f"{ROOT}/build/csharp/peer.exe"]),
 }
 
-LARGE = random.Random(1).randbytes(60_000)
+RANDOM = random.Random(1)
 VALUES = {
-    "no bytes": b"", "one byte": b"\0", "bytes with zeros": b"\0\xff\0\x01", "every byte": bytes(range(256)), "60 kB": LARGE,
+    "no bytes": b"", "one byte": b"\0", "bytes with zeros": b"\0\xff\0\x01", "every byte": bytes(range(256)),
+    "60 kB": RANDOM.randbytes(60_000), "1 MB": RANDOM.randbytes(1_000_000),
     "text": "plain", "empty text": "", "Unicode text": "grüße ✓ 🔑", "text with a zero byte": "a\0b",
     "true": True, "false": False,
     "zero": 0, "minus one": -1, "smallest int": -2**63, "largest int": 2**63 - 1,
@@ -66,6 +69,7 @@ def values(report):
             exchange(report, peers, kind, f"value:{kind}", value)
         for kind, key in KEYS.items():
             exchange(report, peers, kind, key, kind)
+        restarts(report, peers)
         for language, peer in peers.items():
             with report.check(f"{language}: the peer leaves, closes and ends well"):
                 peer.quit()
@@ -83,6 +87,30 @@ def exchange(report, peers, kind, key, value):
         for writer, other in peers.items():
             with report.check(f"{kind}: {reader} reads what {writer} wrote"):
                 peer.expect(other.id, key, value)
+
+
+def restarts(report, peers):
+    """Each in turn is killed and started anew under its id; all read what its new life writes, and it reads what all have written."""
+    for language, old in list(peers.items()):
+        others = {name: peer for name, peer in peers.items() if name != language}
+        with report.check(f"{language}: the peer opens a node under its old id after it was killed"):
+            old.set("life", "first")
+            for other in others.values():
+                other.expect(old.id, "life", "first")
+            old.__exit__()
+            seeds = ",".join(other.address for other in others.values())
+            peers[language] = Peer(language, PEERS[language][1], old.id, "mixed-values", seeds)
+        peer = peers[language]
+        with report.check(f"{language}: all read what the new life wrote, and it reads what the others wrote"):
+            peer.set("life", "second")
+            peer.set("value:1 MB", VALUES["1 MB"])
+            peer.wait_members(len(peers))
+            for reader in peers.values():
+                reader.expect(peer.id, "life", "second")
+                # Of the first life nothing is left.
+                until("the first life's entries are gone", lambda: reader.get(peer.id, "value:text") == "none")
+            for other in others.values():
+                peer.expect(other.id, "value:1 MB", VALUES["1 MB"])
 
 
 class DemoProgram:

@@ -123,9 +123,25 @@ namespace ClusterGossip
             {
                 // The queue is freed at exit only.
             }
-            catch (GossipException error)
+            catch (Exception error)
             {
-                Trace.TraceError("Cluster Gossip: handlers are called no more, the queue cannot be read: " + error.Message);
+                // An exception that left the thread would end the process.
+                Report("handlers are called no more, the queue cannot be read", error);
+            }
+        }
+
+        /// <summary>
+        /// Tells what nobody else is told. A listener that fails, or an exception that cannot be shown, must not end the thread, and with it the process.
+        /// </summary>
+        internal static void Report(string text, Exception error)
+        {
+            try
+            {
+                Trace.TraceError("Cluster Gossip: " + text + ": " + error);
+            }
+            catch (Exception)
+            {
+                // There is nobody left to be told.
             }
         }
 

@@ -127,10 +127,10 @@ namespace ClusterGossip
                 }
                 catch (Exception worse)
                 {
-                    Trace.TraceError("Cluster Gossip: a handler of HandlerFailed has failed itself: " + worse);
+                    Dispatcher.Report("a handler of HandlerFailed has failed itself", worse);
                 }
             }
-            Trace.TraceError("Cluster Gossip: a handler has failed at the change '" + change + "': " + error);
+            Dispatcher.Report("a handler has failed at the change '" + change + "'", error);
         }
 
         internal void Remember(Subscription subscription)
@@ -170,10 +170,34 @@ namespace ClusterGossip
             {
                 return;
             }
-            Subscription subscription = Subscribe(new ChangeFilter { Kinds = kinds }, change => handler(this, change));
+            // Known before the first call, in which the handler may already take itself off.
+            EventSubscription added = new EventSubscription { Handler = handler, Kinds = kinds };
             lock (subscriptions)
             {
-                events.Add(new EventSubscription { Handler = handler, Kinds = kinds, Subscription = subscription });
+                events.Add(added);
+            }
+            Subscription subscription;
+            try
+            {
+                subscription = Subscribe(new ChangeFilter { Kinds = kinds }, change => handler(this, change));
+            }
+            catch
+            {
+                lock (subscriptions)
+                {
+                    events.Remove(added);
+                }
+                throw;
+            }
+            bool removed;
+            lock (subscriptions)
+            {
+                added.Subscription = subscription;
+                removed = !events.Contains(added);
+            }
+            if (removed)
+            {
+                subscription.Unsubscribe(false);
             }
         }
 

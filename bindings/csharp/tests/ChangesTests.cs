@@ -312,6 +312,31 @@ namespace ClusterGossip.Tests
             Check.True(second.Result.Count == 0 && ofNode.Ended, "the close ends it");
         }
 
+        public async Task AwaitsThatRaceWithDisposeEnd()
+        {
+            Node node = Open();
+            for (int attempt = 0; attempt < 500; attempt++)
+            {
+                Changes changes = node.Changes();
+                using (Barrier both = new Barrier(2))
+                {
+                    Task<IReadOnlyList<Change>> taking = Task.Run(() =>
+                    {
+                        both.SignalAndWait(Patience);
+                        return changes.TakeAsync();
+                    });
+                    both.SignalAndWait(Patience);
+                    changes.Dispose();
+                    // Whose descriptor may get the number of the one that was closed.
+                    using (node.Changes())
+                    {
+                        await InTime(taking);
+                    }
+                    Check.Equal(0, taking.Result.Count);
+                }
+            }
+        }
+
         public async Task AwaitNodes()
         {
             Node first = Open();

@@ -141,6 +141,24 @@ namespace ClusterGossip.Tests
             Check.Contains("is not a Cluster Gossip library", text);
         }
 
+        public void FileThatIsNoLibraryIsRefusedAlsoWhereTheSystemHasOne()
+        {
+            string folder = Path.Combine(AppDomain.CurrentDomain.BaseDirectory, "other");
+            Directory.CreateDirectory(folder);
+            foreach (string name in new[] { "libcluster_gossip.so", "libcluster_gossip.so.1" })
+            {
+                File.Copy(System.Environment.GetEnvironmentVariable("CLUSTER_GOSSIP_LIBRARY"), Path.Combine(folder, name), true);
+            }
+            string wrong = Path.Combine(folder, "wrong.so");
+            File.WriteAllText(wrong, "this is a text");
+            Dictionary<string, string> environment = Environment(wrong);
+            environment["LD_LIBRARY_PATH"] = folder;
+            string text = new Child("open", environment).End();
+            Directory.Delete(folder, true);
+            Check.Contains("GossipLibraryException", text);
+            Check.Contains("wrong.so", text);
+        }
+
         public void PathGivenToLoadComesBeforeTheEnvironment()
         {
             string path = System.Environment.GetEnvironmentVariable("CLUSTER_GOSSIP_LIBRARY");

@@ -252,6 +252,70 @@ namespace ClusterGossip.Tests
             Until("the handler is collected", () => Collected(handler));
         }
 
+        public void ListenerThatFailsEndsNothing()
+        {
+            Node node = Open();
+            Failing listener = new Failing();
+            Trace.Listeners.Add(listener);
+            try
+            {
+                long called = 0;
+                node.Changed += (sender, change) =>
+                {
+                    Interlocked.Increment(ref called);
+                    throw new UnspeakableException();
+                };
+                node.Set("key", 1);
+                Until("it is called", () => Interlocked.Read(ref called) == 1);
+                node.HandlerFailed += (sender, failure) => { throw new InvalidOperationException("worse mistake"); };
+                node.Set("key", 2);
+                Until("the listener is called", () => listener.Called != 0);
+                node.Set("key", 3);
+                Until("handlers go on", () => Interlocked.Read(ref called) == 3);
+            }
+            finally
+            {
+                Trace.Listeners.Remove(listener);
+            }
+        }
+
+        public void HandlerThatTakesItselfOffInItsFirstCall()
+        {
+            Node node = Open();
+            for (int attempt = 0; attempt < 200; attempt++)
+            {
+                int called = 0;
+                ManualResetEventSlim first = new ManualResetEventSlim();
+                EventHandler<Change> handler = null;
+                handler = (sender, change) =>
+                {
+                    called++;
+                    node.Changed -= handler;
+                    first.Set();
+                };
+                // Changes come already while it is being put on.
+                Task writer = Task.Run(() =>
+                {
+                    for (int number = 0; number < 20; number++)
+                    {
+                        node.Set("key:" + number, attempt);
+                    }
+                });
+                node.Changed += handler;
+                writer.Wait();
+                node.Set("last", attempt);
+                Wait(first.WaitHandle, "it is called");
+                ManualResetEventSlim passed = new ManualResetEventSlim();
+                using (node.Subscribe(change => passed.Set()))
+                {
+                    int before = called;
+                    node.Set("after", attempt);
+                    Wait(passed.WaitHandle, "the other handler is called");
+                    Check.Equal(before, called, "calls after it was taken off");
+                }
+            }
+        }
+
         public void ManyNodesOneThread()
         {
             ConcurrentDictionary<string, ulong> found = new ConcurrentDictionary<string, ulong>();
@@ -327,6 +391,36 @@ namespace ClusterGossip.Tests
             thread.Join();
             GC.WaitForPendingFinalizers();
             return !reference.IsAlive;
+        }
+
+        /// <summary>An exception that cannot even be shown.</summary>
+        private sealed class UnspeakableException : Exception
+        {
+            public override string ToString()
+            {
+                throw new InvalidOperationException("no words");
+            }
+        }
+
+        private sealed class Failing : TraceListener
+        {
+            private int called;
+
+            internal int Called
+            {
+                get { return Volatile.Read(ref called); }
+            }
+
+            public override void Write(string message)
+            {
+                Interlocked.Increment(ref called);
+                throw new InvalidOperationException("the listener fails");
+            }
+
+            public override void WriteLine(string message)
+            {
+                Write(message);
+            }
         }
 
         private sealed class Listener : TraceListener

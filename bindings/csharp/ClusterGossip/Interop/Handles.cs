@@ -74,6 +74,9 @@ namespace ClusterGossip.Interop
     /// <summary>A queue of events. Freeing it ends its subscriptions, and a take that another thread is in.</summary>
     internal sealed unsafe class QueueHandle : IdHandle
     {
+        /// <summary>It is about to be freed: nothing may begin to wait for it. Guarded by the lock of <see cref="QueueWaiter"/>.</summary>
+        internal bool Released;
+
         private QueueHandle(ulong id)
             : base(id)
         {

@@ -188,7 +188,9 @@ namespace ClusterGossip.Interop
         {
             try
             {
-                return Path.GetDirectoryName(typeof(Native).Assembly.Location);
+                // Empty where the assembly was loaded from memory, which is no path to some frameworks.
+                string file = typeof(Native).Assembly.Location;
+                return file.Length == 0 ? null : Path.GetDirectoryName(file);
             }
             catch (NotSupportedException)
             {
@@ -287,8 +289,9 @@ namespace ClusterGossip.Interop
                 }
                 catch (TargetInvocationException error)
                 {
+                    // Not IntPtr.Zero: the runtime would go on and look elsewhere.
                     refused = error.InnerException;
-                    return IntPtr.Zero;
+                    throw refused;
                 }
             }
             // What the runtime itself would find, by the program's deps.json; then what the system has installed.

@@ -36,6 +36,7 @@ namespace ClusterGossip.Interop
                 return Task.Delay(LookAgainMs, token);
             }
             Errors.Check(status);
+            Start();
             Waiting waiting = new Waiting(queue.Id, descriptor);
             if (token.CanBeCanceled)
             {
@@ -47,17 +48,42 @@ namespace ClusterGossip.Interop
                 {
                     return waiting.Task;
                 }
-                Waitings.Add(waiting);
-                if (thread == null)
+                if (!queue.Released)
                 {
-                    waker = QueueHandle.New();
-                    thread = new Thread(Run) { IsBackground = true, Name = "cluster-gossip-waits" };
-                    thread.Start();
+                    Waitings.Add(waiting);
+                    Monitor.Pulse(Lock);
+                    Native.gossip_queue_wake(waker.Id);
+                    return waiting.Task;
                 }
-                Monitor.Pulse(Lock);
-                Native.gossip_queue_wake(waker.Id);
             }
+            // It is being freed: its descriptor may be another file's by now. Who waits finds out from the queue itself.
+            waiting.Finish();
             return waiting.Task;
+        }
+
+        /// <summary>The thread is there. Before anything waits for it, so that a failure leaves nothing behind that would wait for ever.</summary>
+        private static void Start()
+        {
+            lock (Lock)
+            {
+                if (thread != null)
+                {
+                    return;
+                }
+                QueueHandle queue = QueueHandle.New();
+                int descriptor;
+                int status = Native.gossip_queue_fd(queue.Id, &descriptor);
+                if (status != 0)
+                {
+                    queue.Dispose();
+                    throw Errors.Make(status, null);
+                }
+                waker = queue;
+                int wakeDescriptor = descriptor;
+                Thread started = new Thread(() => Run(wakeDescriptor)) { IsBackground = true, Name = "cluster-gossip-waits" };
+                started.Start();
+                thread = started;
+            }
         }
 
         /// <summary>Ends the waits for a queue that is about to be freed: its descriptor's number may soon be another file's.</summary>
@@ -66,6 +92,7 @@ namespace ClusterGossip.Interop
             List<Waiting> released = null;
             lock (Lock)
             {
+                queue.Released = true;
                 for (int index = Waitings.Count - 1; index >= 0; index--)
                 {
                     if (Waitings[index].Queue == queue.Id)
@@ -109,13 +136,8 @@ namespace ClusterGossip.Interop
             waiting.Cancel(token);
         }
 
-        private static void Run()
+        private static void Run(int wakeDescriptor)
         {
-            int wakeDescriptor;
-            if (Native.gossip_queue_fd(waker.Id, &wakeDescriptor) != 0)
-            {
-                return;
-            }
             PollFd[] descriptors = new PollFd[16];
             List<Waiting> polled = new List<Waiting>();
             while (!ended)
@@ -183,7 +205,7 @@ namespace ClusterGossip.Interop
         }
 
         // nfds_t is an unsigned long on Linux, which has the width of a pointer.
-        [DllImport("libc", SetLastError = true, ExactSpelling = true)]
+        [DllImport("libc", ExactSpelling = true)]
         private static extern int poll(PollFd* descriptors, UIntPtr count, int timeoutMs);
 
         [StructLayout(LayoutKind.Sequential)]
