@@ -750,6 +750,26 @@ fn a_callback_can_end_its_subscription_and_its_node_without_waiting() {
 }
 
 #[test]
+fn a_panic_that_is_caught_is_told_and_not_printed() {
+    const CHILD: &str = "CLUSTER_GOSSIP_TEST_PANICS";
+    let name = "a_panic_that_is_caught_is_told_and_not_printed";
+    if std::env::var_os(CHILD).is_some() {
+        ok(gossip_close(node()));
+        let caught = cluster_gossip::runtime::caught::caught(|| panic!("not to be seen"));
+        assert!(caught.is_err_and(|text| text.starts_with("not to be seen (at tests/ffi.rs:")));
+        // The host's own are printed as ever.
+        assert!(std::thread::spawn(|| panic!("to be seen")).join().is_err());
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let child =
+        std::process::Command::new(program).args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
+    let printed = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{printed}");
+    assert!(printed.contains("to be seen") && !printed.contains("not to be seen"), "{printed}");
+}
+
+#[test]
 fn opening_and_closing_leaves_no_ids_behind() {
     let mut highest = 0;
     for _ in 0..200 {
