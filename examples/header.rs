@@ -103,8 +103,8 @@ const BEGIN: &str = "\
  *
  * What holds for every function:
  *
- * - Any thread may call it at any time, also inside callbacks, unless it says otherwise. It returns without waiting,
- *   unless it takes a timeout_ms or says that it waits.
+ * - Any thread may call it at any time, also inside callbacks, unless it says otherwise; a signal handler may not. It
+ *   returns without waiting, unless it takes a timeout_ms or says that it waits.
  * - It answers with a status: GOSSIP_OK or a negative GOSSIP_ERR_*. Besides those named at a function:
  *   GOSSIP_ERR_INVALID_ARGUMENT for NULL where none may be, text that is not UTF-8, a number or flag out of range;
  *   GOSSIP_ERR_INVALID_HANDLE, GOSSIP_ERR_CLOSED and GOSSIP_ERR_FORKED for an id that names nothing (any more);

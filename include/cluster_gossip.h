@@ -4,8 +4,8 @@
  *
  * What holds for every function:
  *
- * - Any thread may call it at any time, also inside callbacks, unless it says otherwise. It returns without waiting,
- *   unless it takes a timeout_ms or says that it waits.
+ * - Any thread may call it at any time, also inside callbacks, unless it says otherwise; a signal handler may not. It
+ *   returns without waiting, unless it takes a timeout_ms or says that it waits.
  * - It answers with a status: GOSSIP_OK or a negative GOSSIP_ERR_*. Besides those named at a function:
  *   GOSSIP_ERR_INVALID_ARGUMENT for NULL where none may be, text that is not UTF-8, a number or flag out of range;
  *   GOSSIP_ERR_INVALID_HANDLE, GOSSIP_ERR_CLOSED and GOSSIP_ERR_FORKED for an id that names nothing (any more);
@@ -152,13 +152,15 @@ typedef struct gossip_sub {
 } gossip_sub;
 
 // Called for each event of a subscription, one call at a time, on the node's own dispatcher thread, with no lock held:
-// it may call any function. The waiting forms gossip_unsubscribe and gossip_close of the same
-// node answer GOSSIP_ERR_WOULD_DEADLOCK in there; other waits end when the node is closed. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
-// longjmp.
+// it may call any function. gossip_close of that node and gossip_unsubscribe of its subscriptions with a callback answer
+// GOSSIP_ERR_WOULD_DEADLOCK in there; other waits end when the node is closed. While it runs it holds up the other
+// callbacks of the node, not the gossip. It must return: no exception, no longjmp; a child that it forks must exec or
+// _exit.
 typedef void (*gossip_event_fn)(void *user, const struct gossip_event *event);
 
 // Called once with a subscription's user pointer when no callback runs or will run any more: the place to free what it
-// points to. On the thread that ends the subscription or on the dispatcher thread.
+// points to. On the thread that ends the subscription or on the dispatcher thread; what holds for callbacks holds in
+// there too.
 typedef void (*gossip_drop_fn)(void *user);
 
 
@@ -313,15 +315,16 @@ gossip_status gossip_leave(gossip_node node, int32_t timeout_ms);
 gossip_status gossip_leave_nowait(gossip_node node);
 
 // Closes the node: ends its subscriptions, its sockets, and calls that wait on it (with GOSSIP_ERR_CLOSED), and waits
-// until that is done. When it returns no callback of the node runs or will run, and every drop function has run. Its
-// queues and what was read from it stay valid. Without gossip_leave before it, this is a crash to the others.
+// until that is done, also if another thread or gossip_close_nowait has begun it. When it returns no callback of the node
+// runs or will run, and every drop function has run. Its queues and what was read from it stay valid. Without
+// gossip_leave before it, this is a crash to the others.
 //
-// GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node, which stays open: use
-// gossip_close_nowait there.
+// GOSSIP_ERR_CLOSED if this is not the call that closed it. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node,
+// which stays open: use gossip_close_nowait there.
 gossip_status gossip_close(gossip_node node);
 
 // Closes the node without waiting: callbacks may still run for a moment, until their drop functions are called. Works
-// everywhere, also inside callbacks.
+// everywhere, also inside callbacks. GOSSIP_ERR_CLOSED if it was closed before.
 gossip_status gossip_close_nowait(gossip_node node);
 
 // Waits until this node knows `alive` living members, itself included; at most timeout_ms (-1: for ever, 0: looks once).
@@ -361,7 +364,8 @@ gossip_status gossip_metrics(gossip_node node, int32_t format, gossip_bytes **ou
 #define GOSSIP_GET_DEPARTED 0x1u
 // Flag of gossip_get: the key is a prefix. An empty one stands for every key, the well-known ones too.
 #define GOSSIP_GET_PREFIX 0x2u
-// Flag of gossip_set_with and gossip_set_plain: no new sequence number if type and value are what is there.
+// Flag of gossip_set_with and gossip_set_plain: no new sequence number if type and value are what is there, and neither
+// that nor this has a time to live.
 #define GOSSIP_SET_IF_CHANGED 0x1u
 
 // Sets an own entry: type URL and value are those of a google.protobuf.Any, the value any bytes (NULL with length 0 is
@@ -447,7 +451,7 @@ gossip_status gossip_set_double(gossip_node node,
 // Deletes an own entry.
 //
 // GOSSIP_ERR_NOT_FOUND if there is none; GOSSIP_ERR_INVALID_KEY, GOSSIP_ERR_RESERVED_KEY, GOSSIP_ERR_LEFT,
-// GOSSIP_ERR_ID_TAKEN, GOSSIP_ERR_FAILED.
+// GOSSIP_ERR_BANNED, GOSSIP_ERR_ID_TAKEN, GOSSIP_ERR_FAILED.
 gossip_status gossip_delete(gossip_node node, const char *key, size_t key_len);
 
 // Reads entries: of the member with the id `member` (it ends at its NUL), or of all with NULL; flags GOSSIP_GET_*.
@@ -611,8 +615,8 @@ const char *gossip_member_tag_value(const gossip_member *member, size_t index, s
 #define GOSSIP_SUB_PREFIX 0x4u
 
 // Subscribes a callback to events of a node: kinds in `what` (GOSSIP_EVENT_*, one or more), about one member or any
-// (NULL), about one key, or with GOSSIP_SUB_PREFIX about keys with that beginning, or any (key NULL); flags
-// GOSSIP_SUB_*. Where events come faster than `fn` returns, those of one entry or member become one.
+// (NULL); events of entries about one key, or with GOSSIP_SUB_PREFIX about keys with that beginning, or any (key NULL);
+// flags GOSSIP_SUB_*. Where events come faster than `fn` returns, those of one entry or member become one.
 //
 // `user` is handed to `fn` and `drop`. `drop` (may be NULL) is called once, after the last call of `fn`, when the
 // subscription or its node has ended. On failure nothing was taken, and `drop` is not called. `fn` may run before this
@@ -645,11 +649,12 @@ gossip_status gossip_subscribe_queue(gossip_node node,
                                      uint64_t tag,
                                      gossip_sub *out);
 
-// Ends a subscription. When it returns, its callback does not run and will not run, and its drop function has run once.
-// Events that a queue already holds are not taken out of it.
+// Ends a subscription. When it returns, its callback does not run and will not run, and its drop function has run once,
+// also if another call has ended the subscription or its node, or is about to. With GOSSIP_OK no event of it can be taken
+// from its queue any more.
 //
-// GOSSIP_ERR_CLOSED if it has ended already. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of the same node, for a
-// subscription with a callback, which goes on: use gossip_unsubscribe_nowait there.
+// GOSSIP_ERR_CLOSED if this is not the call that ended it. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of the same node,
+// for a subscription with a callback, which goes on: use gossip_unsubscribe_nowait there.
 gossip_status gossip_unsubscribe(gossip_sub sub);
 
 // Ends a subscription without waiting: its callback may still run for a moment, until its drop function is called.
@@ -786,7 +791,8 @@ int32_t gossip_event_code(const gossip_event *event);
 // be NULL) is without the NUL that follows.
 const char *gossip_event_text(const gossip_event *event, size_t *len);
 
-// GOSSIP_EVENT_LOG: the part of the library that speaks; else empty. Otherwise as gossip_event_text.
+// GOSSIP_EVENT_LOG: the part of the library that speaks; GOSSIP_EVENT_ENTRY_REFUSED: the key; else empty. Otherwise as
+// gossip_event_text.
 const char *gossip_event_target(const gossip_event *event, size_t *len);
 
 // The entry; NULL where the kind has none. Of a deleted entry it has no value (GOSSIP_VALUE_NONE). Lives as long as the

@@ -141,5 +141,42 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
+/// A text of the host's for an error message: in quotes, what cannot be printed escaped, and cut if it is long, so that
+/// what is to be said about it still fits a buffer of 512 bytes.
+pub(crate) fn shown(text: &str) -> String {
+    const MOST: usize = 100;
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        let before = out.len();
+        match c {
+            // Escaped where a single character is shown, not in a text.
+            '\'' => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
+        if out.len() > MOST {
+            out.truncate(before);
+            return out + "\"...";
+        }
+    }
+    out + "\""
+}
+
 /// What calls of this crate answer.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_shown_in_quotes_escaped_and_cut() {
+        assert_eq!(shown(""), "\"\"");
+        assert_eq!(shown("it's 5 µs"), "\"it's 5 µs\"");
+        assert_eq!(shown("a\0\"\n"), "\"a\\0\\\"\\n\"");
+        assert_eq!(shown(&"x".repeat(99)), format!("\"{}\"", "x".repeat(99)));
+        assert_eq!(shown(&"x".repeat(100)), format!("\"{}\"...", "x".repeat(99)));
+        for wide in ["\u{1}", "\u{e0001}", "é", "\u{10ffff}"] {
+            assert!(shown(&wide.repeat(1000)).len() < 110);
+        }
+    }
+}

@@ -24,7 +24,7 @@ UNUSED = ROOT / "tests" / "exports-unused.txt"
 # binding -> where it calls the library. A binding whose folder is not there does not exist yet.
 BINDINGS = {
     "cpp": ("bindings/cpp", ["*.hpp", "cluster_gossip/*.hpp"]),
-    "cpp-loader": ("bindings/cpp/loader", ["*.h"]),
+    "cpp-loader": ("bindings/cpp/cluster_gossip", ["*.h"]),
     "python": ("bindings/python", ["src/cluster_gossip/_ffi.py"]),
     "go": ("bindings/go", ["**/*.go", "**/*.h", "**/*.c"]),
     "csharp": ("bindings/csharp", ["**/*.cs"]),
@@ -120,7 +120,7 @@ def main():
             assert not gaps, f"neither used nor excused: {', '.join(sorted(gaps))}"
             assert not stale, f"excused, but used: {', '.join(sorted(stale))}"
     with report.check("the loader's list has no function twice and none that the header lacks"):
-        text = without_comments((ROOT / "bindings/cpp/loader/cluster_gossip_dl.h").read_text(encoding="utf-8"), python=False)
+        text = without_comments((ROOT / "bindings/cpp/cluster_gossip/dl.h").read_text(encoding="utf-8"), python=False)
         listed = re.findall(r"^ +X\((gossip_[a-z0-9_]+)\)", text, re.M)
         assert sorted(listed) == sorted(functions), sorted(set(listed) ^ functions) or "one stands there twice"
 

@@ -353,6 +353,38 @@ fn keys_lengths_and_flags_are_checked() {
 }
 
 #[test]
+fn messages_about_any_key_and_value_end_within_an_errbuf() {
+    let node = node();
+    let ask = |k: &str, type_url: &CStr, value: &[u8], ttl| {
+        let ((k, k_len), mut errbuf) = (key(k), [0 as c_char; 2 * GOSSIP_ERRBUF]);
+        // SAFETY: see the top.
+        let status = unsafe {
+            let (value, len, buffer, cap) = (value.as_ptr().cast(), value.len(), errbuf.as_mut_ptr(), errbuf.len());
+            gossip_set_with(node, k, k_len, type_url.as_ptr(), value, len, ttl, 0, null_mut(), buffer, cap)
+        };
+        (Status::from_code(status), message(&errbuf))
+    };
+    // SAFETY: see the top.
+    ok(unsafe { gossip_reconfigure(node, c"max_value_size".as_ptr(), c"10".as_ptr(), null_mut(), 0) });
+    // Escaped, such a key is five times as long as it may be.
+    for part in ["\u{1}", "\u{e0001}", "\"", "\0", "é", "a"] {
+        let long = part.repeat(255 / part.len());
+        let reserved = format!("cluster:{}", &part.repeat(247 / part.len()));
+        for (k, value, wanted, end) in [
+            (&reserved, 1, ReservedKey, "choose another key"),
+            (&long, 11, ValueTooLarge, "has 11 bytes; max_value_size is 10"),
+        ] {
+            let (status, text) = ask(k, c"", &vec![0; value], 0);
+            assert_eq!(status, Some(wanted));
+            assert!(text.len() < GOSSIP_ERRBUF && text.ends_with(end), "{} bytes: {text}", text.len());
+        }
+        let (status, text) = ask(&long, c"", b"", -1);
+        assert_eq!((status, text.as_str()), (Some(InvalidArgument), "a time to live of -1 ms; 0 is none"));
+    }
+    ok(gossip_close(node));
+}
+
+#[test]
 fn accessors_take_null() {
     let mut len = 99;
     // SAFETY: see the top.
@@ -570,8 +602,14 @@ fn a_take_is_ended_by_freeing_the_queue_and_one_thread_takes_at_a_time() {
     let queue = queue();
     let taker = std::thread::spawn(move || {
         let mut batch = null_mut();
-        // SAFETY: see the top.
-        unsafe { gossip_queue_take(queue, 1, -1, &mut batch) }
+        loop {
+            // SAFETY: see the top.
+            let status = unsafe { gossip_queue_take(queue, 1, -1, &mut batch) };
+            // The look from outside, below, is a take too, and may have come between.
+            if status != GOSSIP_ERR_BUSY {
+                return status;
+            }
+        }
     });
     let mut batch = null_mut();
     until("the other thread takes", || {
@@ -709,6 +747,26 @@ fn a_callback_can_end_its_subscription_and_its_node_without_waiting() {
     assert_eq!(host.calls.load(Ordering::SeqCst), 1);
     assert_eq!(host.status.load(Ordering::SeqCst), 1, "gossip_close_nowait failed");
     is(gossip_close(node), Closed);
+}
+
+#[test]
+fn a_panic_that_is_caught_is_told_and_not_printed() {
+    const CHILD: &str = "CLUSTER_GOSSIP_TEST_PANICS";
+    let name = "a_panic_that_is_caught_is_told_and_not_printed";
+    if std::env::var_os(CHILD).is_some() {
+        ok(gossip_close(node()));
+        let caught = cluster_gossip::runtime::caught::caught(|| panic!("not to be seen"));
+        assert!(caught.is_err_and(|text| text.starts_with("not to be seen (at tests/ffi.rs:")));
+        // The host's own are printed as ever.
+        assert!(std::thread::spawn(|| panic!("to be seen")).join().is_err());
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let child =
+        std::process::Command::new(program).args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
+    let printed = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{printed}");
+    assert!(printed.contains("to be seen") && !printed.contains("not to be seen"), "{printed}");
 }
 
 #[test]

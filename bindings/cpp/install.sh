@@ -30,8 +30,8 @@ install -m 755 "$library" "$to$libdir/libcluster_gossip.so.$version"
 # The SONAME for programs that run, the plain name for the linker.
 ln -sf "libcluster_gossip.so.$version" "$to$libdir/libcluster_gossip.so.1"
 ln -sf libcluster_gossip.so.1 "$to$libdir/libcluster_gossip.so"
-install -m 644 "$root/include/cluster_gossip.h" "$here/cluster_gossip.hpp" "$here/loader/cluster_gossip_dl.h" "$to$includedir"
-install -m 644 "$here"/cluster_gossip/*.hpp "$to$includedir/cluster_gossip"
+install -m 644 "$root/include/cluster_gossip.h" "$here/cluster_gossip.hpp" "$to$includedir"
+install -m 644 "$here"/cluster_gossip/*.h "$here"/cluster_gossip/*.hpp "$to$includedir/cluster_gossip"
 
 fill() {
     sed -e "s|@PREFIX@|$prefix|g" -e "s|@LIBDIR@|$libdir|g" -e "s|@INCLUDEDIR@|$includedir|g" -e "s|@VERSION@|$version|g" "$1" >"$2"

@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_gossip::{Config, Event, Filter, Node, Value, kind};
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 const TICK: Duration = Duration::from_millis(250);
@@ -52,7 +55,7 @@ struct Seen {
 
 fn note(seen: &mut HashMap<String, Seen>, event: &Event) {
     let (kind::ENTRY_CHANGED, Some(view)) = (event.kind, &event.entry) else { return };
-    let member = seen.entry(view.entry.head().life.id.as_str().to_owned()).or_default();
+    let member = seen.entry(view.member().to_owned()).or_default();
     match (view.entry.key(), Value::of(view)) {
         ("demo:greeting", Some(Value::Text(_))) => member.greeted = true,
         ("demo:counter", Some(Value::Int(counter))) => {
@@ -70,8 +73,19 @@ fn write_address(node: &Node, path: &str) -> Result<(), Box<dyn Error>> {
     Ok(std::fs::rename(temporary, path)?)
 }
 
+/// Told when the program is to end, by Ctrl-C or SIGTERM.
+fn end_asked() -> Result<Arc<Notify>, Box<dyn Error>> {
+    let asked = Arc::new(Notify::new());
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn({
+        let tell = asked.clone();
+        move || signals.forever().for_each(|_| tell.notify_one())
+    });
+    Ok(asked)
+}
+
 async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let end_asked = end_asked()?;
     let mut config = Config::new();
     config.set("cluster", "demo")?;
     config.set("bind", "127.0.0.1:0")?;
@@ -103,8 +117,7 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
                 None => return Err("the node was closed".into()),
             },
             () = sleep_until(end) => break,
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            () = end_asked.notified() => break,
         }
     }
 

@@ -3,16 +3,49 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use cluster_gossip::ffi::config::*;
 use cluster_gossip::ffi::entries::*;
 use cluster_gossip::ffi::events::*;
+use cluster_gossip::ffi::members::*;
 use cluster_gossip::ffi::node::*;
 use cluster_gossip::ffi::queue::*;
 use cluster_gossip::ffi::state::*;
 use cluster_gossip::ffi::sub::*;
 use cluster_gossip::ffi::types::*;
 use libfuzzer_sys::fuzz_target;
+
+/// Calls of callbacks, and of those destructors that were owed.
+static INSIDE: AtomicI64 = AtomicI64::new(0);
+static OWED: AtomicI64 = AtomicI64::new(0);
+
+/// Reads what it is shown, and now and then ends its node or subscription from within.
+unsafe extern "C" fn call(user: *mut c_void, event: *const gossip_event) {
+    INSIDE.fetch_add(1, Ordering::SeqCst);
+    let user = user as usize as u8;
+    let mut len = 0;
+    // SAFETY: the event lives until this returns.
+    unsafe {
+        let (sub, node) = (gossip_event_sub(event), gossip_event_node(event));
+        let _ = gossip_event_text(event, &mut len);
+        let _ = gossip_entry_value(gossip_event_entry(event), &mut len);
+        let _ = gossip_member_address(gossip_event_member(event), &mut len);
+        match user % 8 {
+            0 => _ = gossip_unsubscribe_nowait(gossip_sub { id: sub }),
+            1 => _ = gossip_close_nowait(gossip_node { id: node }),
+            2 => assert_ne!(gossip_close(gossip_node { id: node }), 0),
+            3 => assert_ne!(gossip_unsubscribe(gossip_sub { id: sub }), 0),
+            4 => _ = gossip_delete(gossip_node { id: node }, c"a".as_ptr(), 1),
+            _ => {}
+        }
+    }
+    INSIDE.fetch_sub(1, Ordering::SeqCst);
+}
+
+unsafe extern "C" fn drop_user(_: *mut c_void) {
+    assert!(OWED.fetch_sub(1, Ordering::SeqCst) > 0, "a destructor too many");
+}
 
 /// Ids of every kind that came up, mixed: each is tried as each kind.
 struct Ids(Vec<u64>);
@@ -43,7 +76,7 @@ fuzz_target!(|input: &[u8]| {
         // SAFETY: every pointer comes with its length or a NUL and outlives the call; lists are freed once.
         unsafe {
             let (e, cap) = (err.as_mut_ptr(), err.len());
-            match call % 16 {
+            match call % 20 {
                 0 => {
                     let mut out = gossip_config { id: 0 };
                     gossip_config_new(&mut out);
@@ -80,7 +113,18 @@ fuzz_target!(|input: &[u8]| {
                     let queue = gossip_queue { id: ids.pick(a.wrapping_add(1)) };
                     let what = u32::from(*a) * 0x1111;
                     let flags = u32::from(*len) & 7;
-                    if gossip_subscribe_queue(gossip_node { id }, what, ptr::null(), key, bytes.len(), flags, queue, 7, &mut out) == 0 {
+                    if gossip_subscribe_queue(
+                        gossip_node { id },
+                        what,
+                        ptr::null(),
+                        key,
+                        bytes.len(),
+                        flags,
+                        queue,
+                        7,
+                        &mut out,
+                    ) == 0
+                    {
                         ids.0.push(out.id);
                     }
                 }
@@ -96,11 +140,43 @@ fuzz_target!(|input: &[u8]| {
                 12 => _ = gossip_queue_wake(gossip_queue { id }),
                 13 => _ = gossip_queue_free(gossip_queue { id }),
                 14 => _ = gossip_reconfigure(gossip_node { id }, text.as_ptr(), text.as_ptr(), e, cap),
+                15 => {
+                    let mut out = gossip_sub { id: 0 };
+                    let (node, user) = (gossip_node { id }, usize::from(*a ^ *len) as *mut c_void);
+                    let what = u32::from(*a) * 0x1111;
+                    let flags = u32::from(*len) & 7;
+                    OWED.fetch_add(1, Ordering::SeqCst);
+                    let (call, drop): (gossip_event_fn, gossip_drop_fn) = (Some(self::call), Some(drop_user));
+                    let key = if *len == 0 { ptr::null() } else { key };
+                    if gossip_subscribe(node, what, ptr::null(), key, bytes.len(), flags, call, user, drop, &mut out)
+                        == 0
+                    {
+                        ids.0.push(out.id);
+                    } else {
+                        OWED.fetch_sub(1, Ordering::SeqCst);
+                    }
+                }
+                16 => {
+                    let mut list = ptr::null_mut();
+                    if gossip_members_get(gossip_node { id }, u32::from(*a) & 1, &mut list) == 0 {
+                        let _ = gossip_member_tag_name(gossip_members_at(list, usize::from(*len)), 0, ptr::null_mut());
+                        gossip_members_free(list);
+                    }
+                }
+                17 => _ = gossip_leave(gossip_node { id }, 0),
+                18 => _ = gossip_close(gossip_node { id }),
                 _ => _ = gossip_close_nowait(gossip_node { id }),
             }
         }
     }
     for node in nodes {
         let _ = gossip_close(node);
+        // Closed now by whichever call: nothing of it runs any more.
+    }
+    assert_eq!(INSIDE.load(Ordering::SeqCst), 0, "a callback runs though its node was closed");
+    assert_eq!(OWED.load(Ordering::SeqCst), 0, "a destructor did not run");
+    // Queues and configurations outlive nodes.
+    for id in ids.0 {
+        let _ = (gossip_queue_free(gossip_queue { id }), gossip_config_free(gossip_config { id }));
     }
 });

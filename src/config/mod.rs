@@ -6,7 +6,7 @@ pub mod table;
 
 use std::fmt;
 
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, shown};
 pub use parse::MAX_TAGS;
 use settings::Settings;
 use table::{ROWS, Row};
@@ -45,9 +45,7 @@ impl Config {
             }
             let set = match line.split_once('=') {
                 Some((name, value)) => config.set(name.trim_end(), value.trim_start()),
-                None => {
-                    Err(Error::new(Status::BadSetting, format!("{} is not of the form name=value", shortened(line))))
-                }
+                None => Err(Error::new(Status::BadSetting, format!("{} is not of the form name=value", shown(line)))),
             };
             set.map_err(|e| Error::new(e.status(), format!("line {}: {}", index + 1, e.message())))?;
         }
@@ -130,7 +128,7 @@ fn row(name: &str) -> Result<&'static Row> {
             Some(nearest) => format!("; did you mean {nearest}?"),
             None => String::new(),
         };
-        Error::new(Status::UnknownSetting, format!("there is no setting {}{hint}", shortened(name)))
+        Error::new(Status::UnknownSetting, format!("there is no setting {}{hint}", shown(name)))
     })
 }
 
@@ -140,18 +138,9 @@ fn write(settings: &mut Settings, row: &Row, value: &str) -> Result<()> {
         return Err(bad(format!("the value has {} bytes; at most {MAX_VALUE_LEN} are allowed", value.len())));
     }
     row.write(settings, value).map_err(|why| {
-        let shown = if row.secret { "the value".into() } else { shortened(value) };
+        let shown = if row.secret { "the value".into() } else { shown(value) };
         bad(format!("{shown} {why}"))
     })
-}
-
-/// A text in quotes, with what cannot be printed escaped, cut if it is long: messages must fit a buffer of 512 bytes.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-    }
 }
 
 /// What two settings must be to each other.
@@ -225,6 +214,27 @@ mod tests {
         assert_eq!(error.message(), "log_level: \"loud\" is none of: off error warn info debug trace");
         let error = Config::new().set("cluster", &"é".repeat(100)).unwrap_err();
         assert!(error.message().len() < 250, "{}", error.message());
+    }
+
+    #[test]
+    fn every_error_fits_an_errbuf() {
+        // What escapes to many times its length, in every place of a value.
+        let long = ["\u{1}", "\u{e0001}", "é", ",", "=", ":", "[", "]", "a", "1", "."].map(|part| part.repeat(5000));
+        let around = ["{}", "a:1,{}", "[{}", "[{}]:1", "{}:1", "1:{}", "a={}", "{}=a", "[::1]{}", "1{}"];
+        let mut errors = 0;
+        for row in ROWS {
+            for (text, around) in long.iter().flat_map(|text| around.map(|around| (text, around))) {
+                let value = around.replace("{}", text);
+                let line = Config::from_text(&format!("{}={value}", row.name()));
+                let set = Config::new().set(row.name(), &value);
+                let name = Config::new().set(&value, "1");
+                for error in [line.map(drop), set, name].into_iter().filter_map(|result| result.err()) {
+                    assert!(error.message().len() < 512, "{}: {}", error.message().len(), error.message());
+                    errors += 1;
+                }
+            }
+        }
+        assert!(errors > 1000, "{errors}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::error::shown;
 use crate::store::members::Tags;
 
 /// What is wrong with a value, as the end of a sentence that begins with the setting's name and the value.
@@ -107,12 +108,15 @@ pub(super) fn tags(text: &str) -> Parsed<Tags> {
     let mut tags = Tags::new();
     for item in items(text) {
         let Some((name, value)) = item.split_once('=') else {
-            return Err(format!("has the item {item:?}; tags are name=value,name=value"));
+            return Err(format!("has the item {}; tags are name=value,name=value", shown(item)));
         };
         let (name, value) = (name.trim_end(), value.trim_start());
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if name.is_empty() || name.len() > MAX_TAG_NAME || !name.chars().all(legal) {
-            return Err(format!("has the tag name {name:?}; names are 1 to {MAX_TAG_NAME} of A-Z a-z 0-9 _ . -"));
+            return Err(format!(
+                "has the tag name {}; names are 1 to {MAX_TAG_NAME} of A-Z a-z 0-9 _ . -",
+                shown(name)
+            ));
         }
         if value.len() > MAX_TAG_VALUE || value.chars().any(char::is_control) {
             return Err(format!(
@@ -147,7 +151,7 @@ pub(super) fn seeds(text: &str) -> Parsed<Vec<String>> {
     for item in items(text) {
         let port = host_and_port(item)?;
         if port.is_none_or(|port| port == 0) {
-            return Err(format!("has the seed {item:?}; a seed needs a port, as in host:4711"));
+            return Err(format!("has the seed {}; a seed needs a port, as in host:4711", shown(item)));
         }
         if !seeds.iter().any(|s| s == item) {
             seeds.push(item.into());
@@ -197,22 +201,22 @@ fn host_and_port(text: &str) -> Parsed<Option<u16>> {
     let (host, after_colon) = match text.strip_prefix('[') {
         Some(rest) => {
             let Some((host, after)) = rest.split_once(']') else {
-                return Err(format!("has {text:?}, where the bracket is not closed"));
+                return Err(format!("has {}, where the bracket is not closed", shown(text)));
             };
             // A numeric scope (fe80::1%2) is part of the address.
             let (ip, scope) = host.split_once('%').unwrap_or((host, "0"));
             if ip.parse::<Ipv6Addr>().is_err() || scope.parse::<u32>().is_err() {
-                return Err(format!("has {text:?}, where [{host}] is not an IPv6 address"));
+                return Err(format!("has {}, where {} is not an IPv6 address", shown(text), shown(host)));
             }
             match after.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if after.is_empty() => (host, None),
-                None => return Err(format!("has {text:?}; after the bracket comes :port")),
+                None => return Err(format!("has {}; after the bracket comes :port", shown(text))),
             }
         }
         None => match text.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return Err(format!("has {text:?}; an IPv6 address stands in brackets, as in [::1]:4711"));
+                return Err(format!("has {}; an IPv6 address stands in brackets, as in [::1]:4711", shown(text)));
             }
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
@@ -221,13 +225,13 @@ fn host_and_port(text: &str) -> Parsed<Option<u16>> {
     let bracketed = text.starts_with('[');
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !bracketed && (host.is_empty() || host.len() > 253 || !host.chars().all(legal)) {
-        return Err(format!("has {text:?}, where {host:?} is neither a host name nor an IP address"));
+        return Err(format!("has {}, where {} is neither a host name nor an IP address", shown(text), shown(host)));
     }
     match after_colon {
         None => Ok(None),
         Some(digits) => match port(digits) {
             Some(port) => Ok(Some(port)),
-            None => Err(format!("has {text:?}, where {digits:?} is not a port (1 to 65535)")),
+            None => Err(format!("has {}, where {} is not a port (1 to 65535)", shown(text), shown(digits))),
         },
     }
 }

@@ -25,6 +25,9 @@ use crate::wire::probe::{Ping, PingFor};
 const DIRECT_MIN: Duration = Duration::from_millis(200);
 const DIRECT_MAX: Duration = Duration::from_millis(400);
 
+/// While a probe goes round, its target is tried directly again after each such part of the time-out.
+const AGAIN: f64 = 0.2;
+
 /// An answer on a way round is still waited for so long after the host has refused a connection, in round trips and at
 /// most.
 const AFTER_REFUSAL: u32 = 4;
@@ -70,7 +73,7 @@ struct Probe {
     digest: u64,
     stage: Stage,
     due: Time,
-    fails_at: Time,
+    ends_at: Time,
     connect: Option<Reached>,
     /// Sent more than once: an answer does not tell the round trip (Karn and Partridge 1987).
     again: bool,
@@ -227,7 +230,7 @@ impl Engine {
             digest: self.roots.digest(),
             stage: Stage::Direct,
             due: now + direct * slower,
-            fails_at: now + whole * slower,
+            ends_at: now + whole * slower,
             connect: None,
             again: false,
             relays: Vec::new(),
@@ -246,7 +249,7 @@ impl Engine {
         let target = probe.target;
         match (probe.stage, &probe.why) {
             (Stage::Direct, Why::For { asker, seq: theirs }) => {
-                let (asker, theirs, fails_at) = (*asker, *theirs, probe.fails_at);
+                let (asker, theirs, fails_at) = (*asker, *theirs, probe.ends_at);
                 if let Some(to) = self.members.get(&asker).map(|m| m.claim.target()) {
                     self.out.frame(to, frame::kind::NACK, &theirs.to_le_bytes(), &mut self.counters);
                 }
@@ -257,6 +260,12 @@ impl Engine {
                 self.probes.move_due(seq, fails_at);
             }
             (Stage::Direct, _) => self.go_round(now, seq),
+            (Stage::Indirect, why) if now < probe.ends_at && !matches!(why, Why::For { .. }) => {
+                let ends_at = probe.ends_at;
+                self.ping_again(seq);
+                let next = now + self.settings.probe_timeout.mul_f64(AGAIN);
+                self.probes.move_due(seq, next.min(ends_at));
+            }
             (Stage::Indirect, _) => {
                 let Some(probe) = self.probes.take(seq) else { return };
                 if !matches!(probe.why, Why::For { .. }) && self.members.contains_key(&target) {
@@ -269,7 +278,7 @@ impl Engine {
     /// No direct answer: others are asked to probe it, and a connection is tried.
     fn go_round(&mut self, now: Time, seq: u32) {
         let Some(probe) = self.probes.open.get(&seq) else { return };
-        let (target, fails_at) = (probe.target, probe.fails_at);
+        let (target, fails_at) = (probe.target, probe.ends_at);
         // Who confirms is one of several that answer for themselves.
         let by_others = matches!(probe.why, Why::Ring | Why::Random | Why::Bystander | Why::Verify(_));
         let Some(address) = self.members.get(&target).map(|m| m.claim.address) else {
@@ -293,7 +302,8 @@ impl Engine {
             probe.stage = Stage::Indirect;
             probe.relays = relays;
         }
-        self.probes.move_due(seq, fails_at);
+        let next = now + self.settings.probe_timeout.mul_f64(AGAIN);
+        self.probes.move_due(seq, next.min(fails_at));
         self.ping_again(seq);
         self.actions.push_back(Action::Connect { to: address, timeout: fails_at.since(now) });
     }
@@ -322,14 +332,15 @@ impl Engine {
         for seq in found {
             let Some(probe) = self.probes.open.get_mut(&seq) else { continue };
             probe.connect = Some(reached);
-            let due = probe.due;
+            let ends_at = probe.ends_at;
             if reached == Reached::Accepted {
                 self.ping_again(seq);
             } else if reached == Reached::Refused {
                 // Nothing more is to be expected than an answer that is on its way already.
                 let rtt = self.rumors.rtt_us.map_or(AFTER_REFUSAL_MAX, |us| Duration::from_micros(us.into()));
                 let soon = now + (rtt * AFTER_REFUSAL).clamp(Duration::from_millis(5), AFTER_REFUSAL_MAX);
-                self.probes.move_due(seq, due.min(soon));
+                probe.ends_at = ends_at.min(soon);
+                self.probes.move_due(seq, ends_at.min(soon));
             }
         }
     }

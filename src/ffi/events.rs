@@ -217,7 +217,8 @@ pub unsafe extern "C" fn gossip_event_text(event: *const gossip_event, len: *mut
     unsafe { give(part(event, EMPTY, |e| e.texts().text.as_ref().map_or(EMPTY, Text::with_nul)), len) }
 }
 
-/// GOSSIP_EVENT_LOG: the part of the library that speaks; else empty. Otherwise as gossip_event_text.
+/// GOSSIP_EVENT_LOG: the part of the library that speaks; GOSSIP_EVENT_ENTRY_REFUSED: the key; else empty. Otherwise as
+/// gossip_event_text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_event_target(event: *const gossip_event, len: *mut usize) -> *const c_char {
     // SAFETY: as in gossip_event_text.

@@ -1,10 +1,10 @@
 //! What surrounds every exported function: panics end here, and errors become a status and a text.
 
 use std::ffi::c_char;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::types::{GOSSIP_ERRBUF, gossip_status};
 use crate::error::{Error, Result, Status};
+use crate::runtime::caught;
 
 /// Runs the body of an exported function and gives its status.
 pub fn guard(call: impl FnOnce() -> Result<()>) -> gossip_status {
@@ -30,22 +30,14 @@ pub unsafe fn guard_err(errbuf: *mut c_char, len: usize, call: impl FnOnce() -> 
 
 /// Runs the body of an accessor, which cannot fail; `neutral` is the answer should it panic.
 pub fn guard_or<T>(neutral: T, call: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
-        std::mem::forget(payload); // its drop might panic
-        neutral
-    })
+    caught::caught(call).unwrap_or(neutral)
 }
 
 fn caught(call: impl FnOnce() -> Result<()>) -> Result<()> {
     // Nothing half-changed is looked at afterwards: what a call shares with others stands behind locks, which are
     // released, or in the handle table, which runs no foreign code while it changes.
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
-        let text = payload.downcast_ref::<&str>().map(|t| t.to_string());
-        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
-        std::mem::forget(payload); // its drop might panic
-        let message = format!("{} ({text})", Status::Panic.text());
-        Err(Error::new(Status::Panic, message))
-    })
+    caught::caught(call)
+        .unwrap_or_else(|text| Err(Error::new(Status::Panic, format!("{} ({text})", Status::Panic.text()))))
 }
 
 /// Puts the message into the buffer, cut at a character, always with a NUL.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::error::{Error, Result, Status};
+use crate::runtime::caught;
 use crate::runtime::fork::{self, PerProcess};
 
 const INDEX_BITS: u32 = 20;
@@ -58,6 +59,7 @@ fn tables() -> &'static Tables {
     TABLES.get(|| {
         // Before the first id exists: a child must know that it is none of its own.
         fork::install();
+        caught::print_none();
         Tables {
             configs: Table::new(Kind::Config),
             nodes: Table::new(Kind::Node),

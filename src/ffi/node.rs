@@ -12,7 +12,7 @@ use super::input::{MAX_NAME, MAX_SETTINGS, invalid, out, text, timeout};
 use super::sub::SubObject;
 use super::types::{gossip_bytes, gossip_config, gossip_members, gossip_node, gossip_status};
 use crate::config::{Config, MAX_VALUE_LEN};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::runtime::node::{Format, Node};
 
 /// The node was opened and has not found anybody yet.
@@ -43,6 +43,20 @@ pub struct NodeObject {
     pub(super) node: Node,
     /// Its subscriptions, whose ids end with it.
     pub(super) subs: Mutex<HashSet<u64>>,
+}
+
+impl NodeObject {
+    /// Ends the ids of its subscriptions.
+    fn end_subs(&self) {
+        let subs = std::mem::take(&mut *self.subs.lock());
+        subs.into_iter().for_each(SubObject::forget);
+    }
+
+    /// Ends the ids of its subscriptions that have a queue; those with a callback end when that was dropped.
+    fn end_queue_subs(&self) {
+        let subs: Vec<u64> = self.subs.lock().iter().copied().collect();
+        subs.into_iter().filter(|&id| SubObject::has_queue(id)).for_each(SubObject::forget);
+    }
 }
 
 /// Opens a node: binds its sockets and returns; it waits for no look-up and no peer. Watch gossip_state, or wait with
@@ -157,7 +171,11 @@ pub unsafe extern "C" fn gossip_state(node: gossip_node, out: *mut i32) -> gossi
     guard(|| {
         // SAFETY: the caller passes NULL or a place for the result.
         let place = unsafe { self::out(out) }?;
-        place.put(handle::get::<NodeObject>(node.id)?.node.state() as i32);
+        let object = handle::get::<NodeObject>(node.id)?;
+        if object.node.is_closed() {
+            return Err(Error::new(Status::Closed, "the node was closed"));
+        }
+        place.put(object.node.state() as i32);
         Ok(())
     })
 }
@@ -190,33 +208,40 @@ pub extern "C" fn gossip_leave_nowait(node: gossip_node) -> gossip_status {
 }
 
 /// Closes the node: ends its subscriptions, its sockets, and calls that wait on it (with GOSSIP_ERR_CLOSED), and waits
-/// until that is done. When it returns no callback of the node runs or will run, and every drop function has run. Its
-/// queues and what was read from it stay valid. Without gossip_leave before it, this is a crash to the others.
+/// until that is done, also if another thread or gossip_close_nowait has begun it. When it returns no callback of the node
+/// runs or will run, and every drop function has run. Its queues and what was read from it stay valid. Without
+/// gossip_leave before it, this is a crash to the others.
 ///
-/// GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node, which stays open: use
-/// gossip_close_nowait there.
+/// GOSSIP_ERR_CLOSED if this is not the call that closed it. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node,
+/// which stays open: use gossip_close_nowait there.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_close(node: gossip_node) -> gossip_status {
-    close(node, Node::close)
-}
-
-/// Closes the node without waiting: callbacks may still run for a moment, until their drop functions are called. Works
-/// everywhere, also inside callbacks.
-#[unsafe(no_mangle)]
-pub extern "C" fn gossip_close_nowait(node: gossip_node) -> gossip_status {
-    close(node, Node::close_nowait)
-}
-
-fn close(node: gossip_node, how: impl FnOnce(&Node) -> Result<()>) -> gossip_status {
     guard(|| {
         let object = handle::get::<NodeObject>(node.id)?;
-        how(&object.node)?;
+        object.node.close()?;
         // The id ends after the node: one that cannot be closed here, inside a callback, stays usable. Of two threads
         // that close at once, both wait and one is told that it was closed already.
         let ended = handle::remove::<NodeObject>(node.id).map(drop);
-        let subs = std::mem::take(&mut *object.subs.lock());
-        subs.into_iter().for_each(SubObject::forget);
+        object.end_subs();
         ended
+    })
+}
+
+/// Closes the node without waiting: callbacks may still run for a moment, until their drop functions are called. Works
+/// everywhere, also inside callbacks. GOSSIP_ERR_CLOSED if it was closed before.
+#[unsafe(no_mangle)]
+pub extern "C" fn gossip_close_nowait(node: gossip_node) -> gossip_status {
+    guard(|| {
+        let object = handle::get::<NodeObject>(node.id)?;
+        // The id ends after the node, so that others can still wait for that with gossip_close and gossip_unsubscribe;
+        // all other calls are told that the node was closed.
+        object.node.close_nowait_then(move || {
+            if let Ok(object) = handle::remove::<NodeObject>(node.id) {
+                object.end_subs();
+            }
+        })?;
+        object.end_queue_subs();
+        Ok(())
     })
 }
 

@@ -19,7 +19,8 @@ use crate::wire::value::{self, Plain};
 pub const GOSSIP_GET_DEPARTED: u32 = 1u32;
 /// Flag of gossip_get: the key is a prefix. An empty one stands for every key, the well-known ones too.
 pub const GOSSIP_GET_PREFIX: u32 = 2u32;
-/// Flag of gossip_set_with and gossip_set_plain: no new sequence number if type and value are what is there.
+/// Flag of gossip_set_with and gossip_set_plain: no new sequence number if type and value are what is there, and neither
+/// that nor this has a time to live.
 pub const GOSSIP_SET_IF_CHANGED: u32 = 1u32;
 
 /// Longest text for gossip_set_text with GOSSIP_NUL; the largest that max_value_size can be.
@@ -244,7 +245,7 @@ unsafe fn set(
 /// Deletes an own entry.
 ///
 /// GOSSIP_ERR_NOT_FOUND if there is none; GOSSIP_ERR_INVALID_KEY, GOSSIP_ERR_RESERVED_KEY, GOSSIP_ERR_LEFT,
-/// GOSSIP_ERR_ID_TAKEN, GOSSIP_ERR_FAILED.
+/// GOSSIP_ERR_BANNED, GOSSIP_ERR_ID_TAKEN, GOSSIP_ERR_FAILED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_delete(node: gossip_node, key: *const c_char, key_len: usize) -> gossip_status {
     guard(|| {

@@ -33,6 +33,11 @@ pub struct SubObject {
 }
 
 impl SubObject {
+    /// Whether it is the id of a subscription with a queue.
+    pub(super) fn has_queue(id: u64) -> bool {
+        handle::get::<SubObject>(id).is_ok_and(|sub| sub.queue != 0)
+    }
+
     /// Ends the id of a subscription that has ended.
     pub(super) fn forget(id: u64) {
         if let Ok(sub) = handle::remove::<SubObject>(id) {
@@ -103,8 +108,8 @@ unsafe fn filter(what: u32, member: *const c_char, key: *const c_char, key_len: 
 }
 
 /// Subscribes a callback to events of a node: kinds in `what` (GOSSIP_EVENT_*, one or more), about one member or any
-/// (NULL), about one key, or with GOSSIP_SUB_PREFIX about keys with that beginning, or any (key NULL); flags
-/// GOSSIP_SUB_*. Where events come faster than `fn` returns, those of one entry or member become one.
+/// (NULL); events of entries about one key, or with GOSSIP_SUB_PREFIX about keys with that beginning, or any (key NULL);
+/// flags GOSSIP_SUB_*. Where events come faster than `fn` returns, those of one entry or member become one.
 ///
 /// `user` is handed to `fn` and `drop`. `drop` (may be NULL) is called once, after the last call of `fn`, when the
 /// subscription or its node has ended. On failure nothing was taken, and `drop` is not called. `fn` may run before this
@@ -133,7 +138,7 @@ pub unsafe extern "C" fn gossip_subscribe(
         object.subs.lock().insert(pending.id());
 
         let taken = Arc::new(AtomicBool::new(true));
-        let mut callback = Callback { call, user, drop, taken: taken.clone() };
+        let mut callback = Callback { call, user, drop, sub: pending.id(), taken: taken.clone() };
         let subscribed =
             object.node.subscribe_callback(filter, pending.id(), Box::new(move |event| callback.run(event)));
         if let Err((error, callback)) = subscribed {
@@ -151,6 +156,8 @@ struct Callback {
     call: unsafe extern "C" fn(*mut c_void, *const gossip_event),
     user: *mut c_void,
     drop: gossip_drop_fn,
+    /// Its subscription, whose id ends with it: until then one can wait for it.
+    sub: u64,
     /// False if the user pointer stays the host's after all.
     taken: Arc<AtomicBool>,
 }
@@ -169,12 +176,14 @@ impl Callback {
 
 impl Drop for Callback {
     fn drop(&mut self) {
-        if let Some(drop) = self.drop
-            && self.taken.load(Ordering::Acquire)
-        {
+        if !self.taken.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(drop) = self.drop {
             // SAFETY: the host's function and pointer; called once, as this is dropped once, and `call` is over.
             unsafe { drop(self.user) };
         }
+        SubObject::forget(self.sub);
     }
 }
 
@@ -209,11 +218,12 @@ pub unsafe extern "C" fn gossip_subscribe_queue(
     })
 }
 
-/// Ends a subscription. When it returns, its callback does not run and will not run, and its drop function has run once.
-/// Events that a queue already holds are not taken out of it.
+/// Ends a subscription. When it returns, its callback does not run and will not run, and its drop function has run once,
+/// also if another call has ended the subscription or its node, or is about to. With GOSSIP_OK no event of it can be taken
+/// from its queue any more.
 ///
-/// GOSSIP_ERR_CLOSED if it has ended already. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of the same node, for a
-/// subscription with a callback, which goes on: use gossip_unsubscribe_nowait there.
+/// GOSSIP_ERR_CLOSED if this is not the call that ended it. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of the same node,
+/// for a subscription with a callback, which goes on: use gossip_unsubscribe_nowait there.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_unsubscribe(sub: gossip_sub) -> gossip_status {
     guard(|| end(sub.id, true))
@@ -234,15 +244,13 @@ fn end(id: u64, wait: bool) -> Result<()> {
         // A queue's subscription has nothing that could be waited for.
         if wait && sub.queue == 0 { object.node.unsubscribe(id) } else { object.node.unsubscribe_nowait(id) }
     });
-    match ended {
-        Err(error) if matches!(error.status(), Status::Closed | Status::NotFound) => {
-            SubObject::forget(id);
-            Err(Error::new(Status::Closed, "the subscription has ended"))
-        }
-        Err(error) => Err(error),
-        Ok(()) => {
-            SubObject::forget(id);
-            Ok(())
-        }
+    let is_over = |error: &Error| matches!(error.status(), Status::Closed | Status::NotFound);
+    if sub.queue != 0 && ended.as_ref().err().is_none_or(is_over) {
+        SubObject::forget(id);
     }
+    ended.map_err(
+        |error| {
+            if is_over(&error) { Error::new(Status::Closed, "the subscription has ended") } else { error }
+        },
+    )
 }

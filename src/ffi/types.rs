@@ -99,11 +99,13 @@ pub struct gossip_event {
 }
 
 /// Called for each event of a subscription, one call at a time, on the node's own dispatcher thread, with no lock held:
-/// it may call any function. The waiting forms gossip_unsubscribe and gossip_close of the same
-/// node answer GOSSIP_ERR_WOULD_DEADLOCK in there; other waits end when the node is closed. It holds up the other callbacks of the node while it runs, not the gossip. It must return: no exception, no
-/// longjmp.
+/// it may call any function. gossip_close of that node and gossip_unsubscribe of its subscriptions with a callback answer
+/// GOSSIP_ERR_WOULD_DEADLOCK in there; other waits end when the node is closed. While it runs it holds up the other
+/// callbacks of the node, not the gossip. It must return: no exception, no longjmp; a child that it forks must exec or
+/// _exit.
 pub type gossip_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const gossip_event)>;
 
 /// Called once with a subscription's user pointer when no callback runs or will run any more: the place to free what it
-/// points to. On the thread that ends the subscription or on the dispatcher thread.
+/// points to. On the thread that ends the subscription or on the dispatcher thread; what holds for callbacks holds in
+/// there too.
 pub type gossip_drop_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::resolve::literal;
 use super::socket::{Family, plain};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, shown};
 
 /// What was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn explicit(advertise: &str, port: u16, family: Family) -> Result<Choice> {
         if address.ip().is_unspecified() {
             return Err(Error::new(
                 Status::Advertise,
-                format!("advertise is {advertise:?}: others can not reach a node at a wildcard address"),
+                format!("advertise is {}: others can not reach a node at a wildcard address", shown(advertise)),
             ));
         }
         let port = if address.port() == 0 { port } else { address.port() };
@@ -100,7 +100,7 @@ fn explicit(advertise: &str, port: u16, family: Family) -> Result<Choice> {
             _ => {
                 return Err(Error::new(
                     Status::Advertise,
-                    format!("advertise is {advertise:?}: host, host:port or [IPv6 address]:port is needed"),
+                    format!("advertise is {}: host, host:port or [IPv6 address]:port is needed", shown(advertise)),
                 ));
             }
         },

@@ -1,15 +1,14 @@
 //! The thread that calls a node's callbacks, one at a time, with no lock held.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::driver::panic_text;
+use super::caught::caught;
 use super::node::Callback;
 use super::shared::log;
 use super::{clock, signals};
@@ -25,11 +24,29 @@ const BATCH: usize = 64;
 const LINES: usize = 1024;
 
 thread_local! {
-    /// Address of the dispatcher whose thread this is; 0 for others.
-    static HERE: Cell<usize> = const { Cell::new(0) };
+    /// Addresses of the dispatchers that wait for this thread: the one whose thread it is, and those of which it drops a
+    /// callback, which may run code of the host's.
+    static HERE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
-/// One callback: not in its place while it runs.
+/// While it lives, waiting for that dispatcher in this thread would be for ever.
+struct Within;
+
+impl Within {
+    fn new(dispatcher: usize) -> Within {
+        // A thread that is ending has no such variables any more, and then nothing of the host's runs in it.
+        let _ = HERE.try_with(|here| here.borrow_mut().push(dispatcher));
+        Within
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        let _ = HERE.try_with(|here| here.borrow_mut().pop());
+    }
+}
+
+/// One callback: not in its place while it runs. It is in its dispatcher's table until it was dropped.
 struct Slot {
     state: Mutex<SlotState>,
     dropped: Condvar,
@@ -59,37 +76,25 @@ impl Slot {
         state.callback.take()
     }
 
-    /// Puts the callback back, or drops it if it has been ended meanwhile.
-    fn finish(&self, callback: Callback) {
+    /// Puts the callback back; gives it, to be dropped, if it has been ended meanwhile.
+    fn finish(&self, callback: Callback) -> Option<Callback> {
         let mut state = self.state.lock();
         state.running = false;
-        if !state.ended {
-            state.callback = Some(callback);
-            return;
-        }
-        drop(state);
-        self.drop_callback(Some(callback));
-    }
-
-    /// From now on it is not called; if it does not run now, it is dropped at once.
-    fn end(&self) {
-        let mut state = self.state.lock();
         if state.ended {
-            return;
+            return Some(callback);
         }
-        state.ended = true;
-        if !state.running {
-            let callback = state.callback.take();
-            drop(state);
-            self.drop_callback(callback);
-        }
+        state.callback = Some(callback);
+        None
     }
 
-    fn drop_callback(&self, callback: Option<Callback>) {
-        // A destructor of the host's must not end the thread either.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(callback)));
-        self.state.lock().is_dropped = true;
-        self.dropped.notify_all();
+    /// From now on it is not called. `None` if it was ended before; else the callback, to be dropped, unless it runs now:
+    /// then it is dropped after that.
+    fn end(&self) -> Option<Option<Callback>> {
+        let mut state = self.state.lock();
+        if std::mem::replace(&mut state.ended, true) {
+            return None;
+        }
+        Some(if state.running { None } else { state.callback.take() })
     }
 
     fn wait_dropped(&self) {
@@ -108,7 +113,15 @@ struct Inner {
     queue: Arc<Queue>,
     slots: Mutex<HashMap<u64, Arc<Slot>>>,
     ending: AtomicBool,
-    at_end: Mutex<Option<AtEnd>>,
+    end: Mutex<End>,
+}
+
+/// Who tells the end: whichever comes last of the thread's end and the wish to be told.
+#[derive(Default)]
+struct End {
+    /// The thread calls nothing any more.
+    reached: bool,
+    tell: Option<AtEnd>,
 }
 
 #[derive(Default)]
@@ -133,17 +146,17 @@ impl Dispatcher {
             queue: Queue::new(LINES),
             slots: Mutex::default(),
             ending: AtomicBool::new(false),
-            at_end: Mutex::default(),
+            end: Mutex::default(),
         };
         Dispatcher { inner: Arc::new(inner), thread: Mutex::default() }
     }
 
-    /// Whether this is called from a callback: waiting for the dispatcher would be for ever.
+    /// Whether this is called from a callback or while one is dropped: waiting for the dispatcher would be for ever.
     pub fn is_here(&self) -> bool {
-        HERE.get() == Arc::as_ptr(&self.inner) as usize
+        HERE.try_with(|here| here.borrow().contains(&self.inner.address())).unwrap_or(false)
     }
 
-    /// Whether `sub` is a subscription with a callback.
+    /// Whether `sub` is a subscription with a callback that was not dropped yet.
     pub fn has(&self, sub: u64) -> bool {
         self.inner.slots.lock().contains_key(&sub)
     }
@@ -194,25 +207,28 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Ends a subscription; `false` if there is none by that number. Does not wait for a callback that runs.
+    /// Ends a subscription; `false` if there is none by that number, or it was ended before. Does not wait for a callback
+    /// that runs.
     pub fn unsubscribe_nowait(&self, sub: u64) -> bool {
-        self.take_out(sub).is_some()
+        self.inner.slot(sub).is_some_and(|slot| self.end_one(sub, &slot))
     }
 
-    /// Ends a subscription and waits until its callback does not run any more and was dropped.
+    /// Ends a subscription and waits until its callback does not run any more and was dropped, also if it was ended
+    /// before, or is being ended; gives whether it was ended by this call.
     pub fn unsubscribe(&self, sub: u64) -> bool {
-        let slot = self.take_out(sub);
-        if let Some(slot) = &slot {
-            slot.wait_dropped();
-        }
-        slot.is_some()
+        let Some(slot) = self.inner.slot(sub) else { return false };
+        let first = self.end_one(sub, &slot);
+        slot.wait_dropped();
+        first
     }
 
-    fn take_out(&self, sub: u64) -> Option<Arc<Slot>> {
-        let slot = self.inner.slots.lock().remove(&sub)?;
+    fn end_one(&self, sub: u64, slot: &Slot) -> bool {
+        let Some(callback) = slot.end() else { return false };
         self.inner.store.hub.unsubscribe(sub);
-        slot.end();
-        Some(slot)
+        if let Some(callback) = callback {
+            self.inner.drop_callback(sub, slot, callback);
+        }
+        true
     }
 
     /// The hub was closed: what was still to be told is told, then all callbacks are dropped, and `at_end` is called.
@@ -226,9 +242,17 @@ impl Dispatcher {
             self.inner.queue.close();
             return at_end();
         }
-        *self.inner.at_end.lock() = Some(at_end);
-        self.inner.ending.store(true, Ordering::SeqCst);
-        self.inner.queue.wake();
+        {
+            let mut end = self.inner.end.lock();
+            if !end.reached {
+                end.tell = Some(at_end);
+                drop(end);
+                self.inner.ending.store(true, Ordering::SeqCst);
+                self.inner.queue.wake();
+                return;
+            }
+        }
+        at_end();
     }
 
     /// Waits for the thread, after [`Dispatcher::end`] has called back.
@@ -236,48 +260,84 @@ impl Dispatcher {
         let handle = self.thread.lock().handle.take();
         if let Some(handle) = handle {
             // Joining panics where the host has ended the thread in its own way.
-            let _ = catch_unwind(AssertUnwindSafe(|| handle.join()));
+            let _ = caught(|| handle.join());
         }
     }
 }
 
 impl Inner {
     fn run(self: Arc<Self>) {
-        HERE.set(Arc::as_ptr(&self) as usize);
+        let within = Within::new(self.address());
+        // Should the loop panic, the callbacks end here, and closing the node does not wait for them in vain.
+        if let Err(panic) = caught(|| self.tell_all()) {
+            log(&self.store, Level::Error, || format!("the thread for callbacks has died: {panic}"));
+        }
+        let _ = caught(|| self.queue.close());
+        let slots: Vec<_> = self.slots.lock().iter().map(|(sub, slot)| (*sub, slot.clone())).collect();
+        for (sub, slot) in slots {
+            match slot.end() {
+                Some(Some(callback)) => self.drop_callback(sub, &slot, callback),
+                // Another thread drops it now.
+                _ => slot.wait_dropped(),
+            }
+        }
+        drop(within);
+        let tell = {
+            let mut end = self.end.lock();
+            end.reached = true;
+            end.tell.take()
+        };
+        if let Some(tell) = tell {
+            tell();
+        }
+    }
+
+    fn tell_all(&self) {
         loop {
             // Looked at before taking: what was offered before the end is taken after it.
             let ending = self.ending.load(Ordering::SeqCst);
             let patience = if ending { Some(std::time::Duration::ZERO) } else { None };
             match self.queue.take(BATCH, patience, &clock::now) {
                 Ok(events) => events.iter().for_each(|event| self.tell(event)),
-                Err(TakeError::Timeout) if ending => break,
-                Err(TakeError::Closed) => break,
+                Err(TakeError::Timeout) if ending => return,
+                Err(TakeError::Closed) => return,
                 Err(TakeError::Timeout | TakeError::Interrupted | TakeError::Busy) => {}
             }
-        }
-        self.queue.close();
-        let slots = std::mem::take(&mut *self.slots.lock());
-        slots.values().for_each(|slot| slot.end());
-        HERE.set(0);
-        let at_end = self.at_end.lock().take();
-        if let Some(at_end) = at_end {
-            at_end();
         }
     }
 
     fn tell(&self, event: &Event) {
-        let slot = self.slots.lock().get(&event.sub).cloned();
-        let Some(slot) = slot else { return };
+        let Some(slot) = self.slot(event.sub) else { return };
         let Some(mut callback) = slot.begin() else { return };
-        let result = catch_unwind(AssertUnwindSafe(|| callback(event)));
-        slot.finish(callback);
+        let result = caught(|| callback(event));
+        if let Some(ended) = slot.finish(callback) {
+            self.drop_callback(event.sub, &slot, ended);
+        }
         if let Err(panic) = result {
             // As a log line about log lines would come round again, at once and for ever.
             if event.kind != kind::LOG {
-                let text = format!("a callback has panicked: {}", panic_text(&*panic));
-                log(&self.store, Level::Error, || text);
+                log(&self.store, Level::Error, || format!("a callback has panicked: {panic}"));
             }
         }
+    }
+
+    fn slot(&self, sub: u64) -> Option<Arc<Slot>> {
+        self.slots.lock().get(&sub).cloned()
+    }
+
+    /// Runs the host's destructor. Who ends the subscription or the node meanwhile waits for it.
+    fn drop_callback(&self, sub: u64, slot: &Slot, callback: Callback) {
+        let within = Within::new(self.address());
+        // One that panics must not end the thread either.
+        let _ = caught(|| drop(callback));
+        drop(within);
+        self.slots.lock().remove(&sub);
+        slot.state.lock().is_dropped = true;
+        slot.dropped.notify_all();
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self) as usize
     }
 }
 

@@ -109,7 +109,7 @@ fn ending_a_subscription_waits_for_its_callback() {
         let dispatcher = dispatcher.clone();
         std::thread::spawn(move || dispatcher.unsubscribe(1))
     };
-    while dispatcher.has(1) {
+    while !dispatcher.inner.slot(1).unwrap().state.lock().ended {
         std::thread::yield_now();
     }
     // What is told now finds no callback.
@@ -194,4 +194,127 @@ fn without_callbacks_there_is_no_thread() {
     assert!(!dispatcher.thread.lock().started);
     end(&dispatcher);
     assert!(dispatcher.subscribe(entries(), 1, Box::new(|_| ())).is_err_and(|(e, _)| e.status() == Status::Closed));
+}
+
+/// A subscription whose callback's destructor runs in a thread of its own, until `go_on` is dropped.
+fn dropping(
+    dispatcher: &Arc<Dispatcher>,
+    inside: impl Fn(&Dispatcher) + Send + 'static,
+) -> (mpsc::Sender<()>, std::thread::JoinHandle<bool>) {
+    struct Slow<F: Fn(&Dispatcher)>(Arc<Dispatcher>, F, mpsc::Sender<()>, mpsc::Receiver<()>);
+    impl<F: Fn(&Dispatcher)> Drop for Slow<F> {
+        fn drop(&mut self) {
+            self.2.send(()).unwrap();
+            let _ = self.3.recv();
+            (self.1)(&self.0);
+        }
+    }
+    let (started, has_started) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let slow = Slow(dispatcher.clone(), inside, started, may_go_on);
+    let callback = move |_: &Event| {
+        let _ = &slow;
+    };
+    assert!(dispatcher.subscribe(entries(), 1, Box::new(callback)).is_ok());
+    let ending = {
+        let dispatcher = dispatcher.clone();
+        std::thread::spawn(move || dispatcher.unsubscribe_nowait(1))
+    };
+    has_started.recv().unwrap();
+    (go_on, ending)
+}
+
+/// Whether it is still blocked after everything else had its turn. Never wrong where it should be blocked.
+fn is_blocked<T>(thread: &std::thread::JoinHandle<T>) -> bool {
+    (0..1000).for_each(|_| std::thread::yield_now());
+    !thread.is_finished()
+}
+
+#[test]
+fn whoever_ends_a_subscription_waits_for_a_destructor_that_another_thread_runs() {
+    let (dispatcher, store) = dispatcher();
+    let (go_on, ending) = dropping(&dispatcher, |_| ());
+    let second = {
+        let dispatcher = dispatcher.clone();
+        std::thread::spawn(move || dispatcher.unsubscribe(1))
+    };
+    assert!(is_blocked(&second));
+    assert!(!dispatcher.unsubscribe_nowait(1));
+    drop(go_on);
+    assert!(ending.join().unwrap());
+    assert!(!second.join().unwrap());
+    assert_eq!(dispatcher.count(), 0);
+    store.hub.close(clock::now());
+    end(&dispatcher);
+}
+
+#[test]
+fn the_end_waits_for_a_destructor_that_another_thread_runs_and_that_cannot_wait_for_the_end() {
+    let (dispatcher, store) = dispatcher();
+    let (tx, rx) = mpsc::channel();
+    let (go_on, ending) = dropping(&dispatcher, move |dispatcher| tx.send(dispatcher.is_here()).unwrap());
+    store.hub.close(clock::now());
+    let closing = {
+        let dispatcher = dispatcher.clone();
+        std::thread::spawn(move || end(&dispatcher))
+    };
+    assert!(is_blocked(&closing));
+    assert!(!dispatcher.is_here());
+    drop(go_on);
+    assert!(rx.recv().unwrap());
+    assert!(ending.join().unwrap());
+    closing.join().unwrap();
+}
+
+#[test]
+fn panics_that_carry_a_panic_end_nothing_else() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            // Not while a panic unwinds: that ends the process.
+            if !std::thread::panicking() {
+                panic!("dropped");
+            }
+        }
+    }
+    let (dispatcher, store) = dispatcher();
+    let (tx, rx) = mpsc::channel();
+    let callback = move |event: &Event| {
+        let _ = tx.send(key_of(event));
+        std::panic::panic_any(Bomb);
+    };
+    assert!(dispatcher.subscribe(entries(), 1, Box::new(callback)).is_ok());
+    let bomb = Bomb;
+    let callback = move |_: &Event| {
+        let _ = &bomb;
+    };
+    assert!(dispatcher.subscribe(entries(), 2, Box::new(callback)).is_ok());
+    for key in ["a", "b"] {
+        set(&store, key, "1");
+        assert_eq!(rx.recv().unwrap(), key);
+    }
+    assert!(dispatcher.unsubscribe(2));
+    assert!(dispatcher.unsubscribe(1));
+    store.hub.close(clock::now());
+    end(&dispatcher);
+}
+
+#[test]
+fn a_thread_that_has_died_is_not_waited_for() {
+    let (dispatcher, store) = dispatcher();
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let guard = Dropped(dropped.clone());
+    let callback = move |_: &Event| {
+        let _ = &guard;
+    };
+    assert!(dispatcher.subscribe(entries(), 1, Box::new(callback)).is_ok());
+    // The loop ends, as after a panic of its own, long before the node.
+    dispatcher.inner.queue.close();
+    while !dispatcher.inner.end.lock().reached {
+        std::thread::yield_now();
+    }
+    assert_eq!(dropped.load(Ordering::SeqCst), 1);
+    assert!(dispatcher.subscribe(entries(), 2, Box::new(|_| ())).is_err());
+    store.hub.close(clock::now());
+    end(&dispatcher);
 }

@@ -1,8 +1,6 @@
 //! The task of a node: inputs to the engine, its outputs out, until the node is closed.
 
-use std::any::Any;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::advertise::Later;
+use super::caught::caught;
 use super::clock;
 use super::net::{Input, Tasks, Udp};
 use super::resolve::resolve;
@@ -42,32 +41,23 @@ pub struct Driver {
 /// Runs the node until it is closed, and ends it, also after a panic.
 pub async fn run(driver: Driver) {
     let (shared, tasks) = (driver.shared.clone(), driver.tasks.clone());
-    if let Err(panic) = caught(Box::pin(drive(driver))).await {
-        shared.fail(&format!("the node's task has died: {}", panic_text(&*panic)));
+    if let Err(panic) = polled(Box::pin(drive(driver))).await {
+        shared.fail(&format!("the node's task has died: {panic}"));
     }
     tasks.end().await;
     // An engine that panicked may do so again while it is dropped.
     let core = shared.core.lock().take();
-    let _ = catch_unwind(AssertUnwindSafe(move || drop(core)));
+    let _ = caught(move || drop(core));
     shared.task_ended();
 }
 
-/// Polls `future`, with a panic in it as an error.
-fn caught<T>(mut future: Pin<Box<impl Future<Output = T>>>) -> impl Future<Output = Result<T, Box<dyn Any + Send>>> {
-    std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+/// Polls `future`, with the text of a panic in it as an error.
+fn polled<T>(mut future: Pin<Box<impl Future<Output = T>>>) -> impl Future<Output = Result<T, String>> {
+    std::future::poll_fn(move |context| match caught(|| future.as_mut().poll(context)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
         Err(panic) => Poll::Ready(Err(panic)),
     })
-}
-
-/// What a panic said.
-pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "a panic without a text",
-    }
 }
 
 async fn drive(mut driver: Driver) {

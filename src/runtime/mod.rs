@@ -9,11 +9,13 @@
 //! | `advertise`, `resolve` | the address that others are told; names to addresses |
 //! | `dispatcher` | the thread that calls callbacks |
 //! | `progress` | waiting for a state, blocking or async |
+//! | [`caught`] | panics as texts |
 //! | `pool` | the one tokio runtime of the process |
 //! | [`clock`] | time and randomness: the only module that asks the system for them |
 //! | [`fork`], `signals` | being a good guest in the host's process |
 
 mod advertise;
+pub mod caught;
 pub mod changes;
 pub mod clock;
 mod dispatcher;

@@ -1,11 +1,11 @@
 //! The one tokio runtime of this process: made when the first node opens, ended when the last node has ended.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::caught::caught;
 use super::{fork, signals};
 use crate::error::{Error, Result, Status};
 
@@ -63,7 +63,7 @@ fn make(worker_threads: usize) -> Result<Runtime> {
             .build()
     };
     // tokio answers a refused thread with a panic.
-    match signals::with_quiet_mask(|| catch_unwind(AssertUnwindSafe(build))) {
+    match signals::with_quiet_mask(|| caught(build)) {
         Ok(Ok(runtime)) => Ok(runtime),
         Ok(Err(e)) => Err(Error::new(Status::NoResources, format!("the library's event loop can not be made: {e}"))),
         Err(_) => Err(Error::new(Status::NoResources, "the operating system refuses the library's threads")),

@@ -144,7 +144,12 @@ pub struct Shared {
     task_ended: AtomicBool,
     events_ended: AtomicBool,
     lease: Mutex<Lease>,
+    /// What is to be done when nothing of the node runs any more.
+    at_end: Mutex<Option<AtEnd>>,
 }
+
+/// Called once when a node has ended.
+pub type AtEnd = Box<dyn FnOnce() + Send>;
 
 impl Shared {
     /// An open node, whose task is still to be started.
@@ -174,6 +179,7 @@ impl Shared {
             task_ended: AtomicBool::new(false),
             events_ended: AtomicBool::new(false),
             lease: Mutex::new(Lease { pool: Some(pool), closers: 0 }),
+            at_end: Mutex::default(),
         })
     }
 
@@ -237,15 +243,30 @@ impl Shared {
         self.log(Level::Error, || why.to_owned());
     }
 
-    /// Starts ending; returns at once.
-    pub fn begin_close(self: &Arc<Self>) {
-        if self.phase.compare_exchange(OPEN, CLOSING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+    /// Starts ending; returns at once. Gives whether it was open.
+    pub fn begin_close(self: &Arc<Self>) -> bool {
+        let first = self.phase.compare_exchange(OPEN, CLOSING, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if first {
             self.signals.wake_task();
             self.signals.progress();
         }
         if self.task_ended.load(Ordering::SeqCst) {
             self.end_events();
         }
+        first
+    }
+
+    /// Has `call` called once nothing of the node runs any more: at once, if that is so. For one caller.
+    pub fn when_ended(&self, call: AtEnd) {
+        {
+            let mut at_end = self.at_end.lock();
+            // Looked at under the lock: who ends the node takes what is there after it has said so.
+            if !self.has_ended() {
+                *at_end = Some(call);
+                return;
+            }
+        }
+        call();
     }
 
     /// The task has ended: engine and sockets are gone.
@@ -275,6 +296,10 @@ impl Shared {
         };
         drop(pool);
         self.phase.store(ENDED, Ordering::SeqCst);
+        let at_end = self.at_end.lock().take();
+        if let Some(at_end) = at_end {
+            at_end();
+        }
         self.signals.progress();
     }
 

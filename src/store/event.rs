@@ -1,6 +1,7 @@
 //! What a host is told: kinds of event, and an event as it is taken from a queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entry::Entry;
 use super::members::{MemberStatus, MemberView};
@@ -63,6 +64,28 @@ pub struct EntryView {
     pub status: MemberStatus,
     /// When it was read; ages are counted up to here.
     pub read_at: Time,
+}
+
+impl EntryView {
+    /// The id of its member.
+    pub fn member(&self) -> &str {
+        self.entry.head().life.id.as_str()
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &str {
+        self.entry.key()
+    }
+
+    /// Its sequence number: from 1 in each generation of the member, higher with each of its sets and deletes.
+    pub fn seq(&self) -> u64 {
+        self.entry.seq()
+    }
+
+    /// How long ago this node had received (or set) it when it was read.
+    pub fn age(&self) -> Duration {
+        self.read_at.since(self.entry.head().received)
+    }
 }
 
 /// An event as a host takes it from a queue.

@@ -120,6 +120,13 @@ pub struct MemberView {
     pub is_self: bool,
 }
 
+impl MemberView {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.life.id.as_str()
+    }
+}
+
 /// The table of members: one row a life.
 #[derive(Debug, Default)]
 pub struct Members {

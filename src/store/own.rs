@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::Store;
 use super::entry::{Entry, EntryHead, LifeRef};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, shown};
 use crate::time::Time;
 
 /// Keys that begin so are the library's own.
@@ -68,7 +68,10 @@ fn check_user_key(key: &str) -> Result<()> {
     if key.starts_with(RESERVED_PREFIX) {
         return Err(Error::new(
             Status::ReservedKey,
-            format!("{key:?} begins with {RESERVED_PREFIX:?}, which is kept for the library; choose another key"),
+            format!(
+                "{} begins with {RESERVED_PREFIX:?}, which is kept for the library; choose another key",
+                shown(key)
+            ),
         ));
     }
     Ok(())
@@ -111,7 +114,8 @@ impl Store {
                 return Err(Error::new(
                     Status::ValueTooLarge,
                     format!(
-                        "the value of {key:?} has {} bytes; max_value_size is {}",
+                        "the value of {} has {} bytes; max_value_size is {}",
+                        shown(key),
                         value.len(),
                         settings.max_value_size
                     ),
@@ -121,13 +125,14 @@ impl Store {
                 return Err(Error::new(
                     Status::InvalidArgument,
                     format!(
-                        "the type URL of {key:?} has {} bytes or a NUL; at most {MAX_TYPE_URL} bytes",
+                        "the type URL of {} has {} bytes or a NUL; at most {MAX_TYPE_URL} bytes",
+                        shown(key),
                         type_url.len()
                     ),
                 ));
             }
             if ttl == Some(Duration::ZERO) {
-                return Err(Error::new(Status::InvalidArgument, format!("the time to live of {key:?} is zero")));
+                return Err(Error::new(Status::InvalidArgument, format!("the time to live of {} is zero", shown(key))));
             }
         }
 
@@ -152,7 +157,7 @@ impl Store {
             }
             Write::Delete if live.is_some_and(|e| e.is_visible(now)) => ("", &[][..], Time::NEVER, true),
             Write::Delete => {
-                return Err(Error::new(Status::NotFound, format!("this node has no entry {key:?} to delete")));
+                return Err(Error::new(Status::NotFound, format!("this node has no entry {} to delete", shown(key))));
             }
         };
 
@@ -163,7 +168,8 @@ impl Store {
             return Err(Error::new(
                 Status::Limit,
                 format!(
-                    "{key:?} would be key {keys} of this node; max_keys_per_member is {}",
+                    "{} would be key {keys} of this node; max_keys_per_member is {}",
+                    shown(key),
                     settings.max_keys_per_member
                 ),
             ));
@@ -172,7 +178,8 @@ impl Store {
             return Err(Error::new(
                 Status::Limit,
                 format!(
-                    "with {key:?} the state of this node would have {bytes} bytes; max_state_size_per_member is {}",
+                    "with {} the state of this node would have {bytes} bytes; max_state_size_per_member is {}",
+                    shown(key),
                     settings.max_state_size_per_member
                 ),
             ));

@@ -302,6 +302,150 @@ TEST(a_callback_may_close_another_node_or_is_told_that_it_cannot) {
     CHECK_EQ(atomic_load(&s.drops), 1);
 }
 
+/* ---- ends that are under way are waited for ---- */
+
+/* Ends itself (or its node) without waiting, and goes on for a while. */
+static void end_and_linger(seen *s, gossip_status (*end)(seen *)) {
+    if (atomic_load(&s->statuses[1]) != 0) return;
+    atomic_fetch_add(&s->inside, 1);
+    atomic_store(&s->statuses[0], end(s));
+    atomic_store(&s->statuses[1], 1);
+    while (!atomic_load(&s->go_on)) check_pause();
+    atomic_fetch_sub(&s->inside, 1);
+}
+
+static gossip_status unsubscribe_it(seen *s) {
+    UNTIL(atomic_load(&s->sub) != 0);
+    return gossip_unsubscribe_nowait((gossip_sub){atomic_load(&s->sub)});
+}
+static gossip_status close_it(seen *s) { return gossip_close_nowait(s->node); }
+static void unsubscribe_and_linger(void *user, const gossip_event *event) { (void)event, end_and_linger(user, unsubscribe_it); }
+static void close_and_linger(void *user, const gossip_event *event) { (void)event, end_and_linger(user, close_it); }
+
+static void *let_go_later(void *user) {
+    seen *s = user;
+    int i;
+    for (i = 0; i < 25; ++i) check_pause();
+    atomic_store(&s->go_on, 1);
+    return NULL;
+}
+
+/* Gives what `wait` answers while the callback lingers; the callback and its destructor are over then. */
+static void waits_for_it(gossip_event_fn fn, gossip_status (*wait)(seen *), gossip_status wanted) {
+    seen s = {0};
+    pthread_t thread;
+    gossip_status status;
+    int inside, drops;
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(follow(&s, fn, 0));
+    CHECK_OK(set_number(s.node, "t:1", 1));
+    CHECK(UNTIL(atomic_load(&s.statuses[1]) == 1));
+    CHECK_EQ(pthread_create(&thread, NULL, let_go_later, &s), 0);
+    status = wait(&s);
+    inside = atomic_load(&s.inside);
+    drops = atomic_load(&s.drops);
+    pthread_join(thread, NULL);
+    (void)gossip_close(s.node);
+    CHECK_STATUS(atomic_load(&s.statuses[0]), GOSSIP_OK);
+    CHECK_STATUS(status, wanted);
+    CHECK_EQ(inside, 0);
+    CHECK_EQ(drops, 1);
+    CHECK_EQ(atomic_load(&s.drops), 1);
+}
+
+static gossip_status wait_unsubscribe(seen *s) { return gossip_unsubscribe((gossip_sub){atomic_load(&s->sub)}); }
+static gossip_status wait_close(seen *s) { return gossip_close(s->node); }
+
+TEST(unsubscribe_waits_for_an_unsubscribe_nowait) { waits_for_it(unsubscribe_and_linger, wait_unsubscribe, GOSSIP_ERR_CLOSED); }
+TEST(unsubscribe_waits_for_a_close_nowait) { waits_for_it(close_and_linger, wait_unsubscribe, GOSSIP_OK); }
+TEST(close_waits_for_a_close_nowait) { waits_for_it(close_and_linger, wait_close, GOSSIP_ERR_CLOSED); }
+TEST(close_waits_for_an_unsubscribe_nowait) { waits_for_it(unsubscribe_and_linger, wait_close, GOSSIP_OK); }
+
+TEST(a_node_that_is_being_closed_is_closed_to_all_other_calls) {
+    seen s = {0};
+    int32_t state = 77;
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(follow(&s, close_and_linger, 0));
+    CHECK_OK(set_number(s.node, "t:1", 1));
+    CHECK(UNTIL(atomic_load(&s.statuses[1]) == 1));
+    CHECK_STATUS(gossip_state(s.node, &state), GOSSIP_ERR_CLOSED);
+    CHECK_EQ(state, 77);
+    CHECK_STATUS(set_number(s.node, "t:1", 2), GOSSIP_ERR_CLOSED);
+    CHECK_STATUS(gossip_leave(s.node, -1), GOSSIP_ERR_CLOSED);
+    CHECK_STATUS(gossip_close_nowait(s.node), GOSSIP_ERR_CLOSED);
+    atomic_store(&s.go_on, 1);
+    CHECK_STATUS(gossip_close(s.node), GOSSIP_ERR_CLOSED);
+    CHECK_EQ(atomic_load(&s.drops), 1);
+}
+
+/* A destructor that runs on the thread that ends the subscription is no freer than one on the node's thread. */
+static void drop_that_waits(void *user) {
+    seen *s = user;
+    atomic_store(&s->statuses[0], gossip_close(s->node));
+    atomic_store(&s->statuses[1], gossip_unsubscribe((gossip_sub){atomic_load(&s->sub)}));
+    atomic_store(&s->statuses[2], set_number(s->node, "t:1", 1));
+    atomic_fetch_add(&s->drops, 1);
+}
+
+TEST(waiting_inside_a_destructor_would_deadlock) {
+    seen s = {0};
+    gossip_sub sub = {0};
+    s.node = open_node("callbacks", NULL, NULL);
+    CHECK_STILL();
+    CHECK_OK(gossip_subscribe(s.node, GOSSIP_EVENTS_ENTRIES, NULL, NULL, 0, 0, on_event, &s, drop_that_waits, &sub));
+    atomic_store(&s.sub, sub.id);
+    CHECK_OK(gossip_unsubscribe(sub));
+    CHECK_EQ(atomic_load(&s.drops), 1);
+    CHECK_STATUS(atomic_load(&s.statuses[0]), GOSSIP_ERR_WOULD_DEADLOCK);
+    CHECK_STATUS(atomic_load(&s.statuses[1]), GOSSIP_ERR_WOULD_DEADLOCK);
+    CHECK_STATUS(atomic_load(&s.statuses[2]), GOSSIP_OK);
+    CHECK_OK(gossip_close(s.node));
+}
+
+/* Many threads end one subscription and its node in every way at once: one OK each, and no call after any return. */
+static void *end_any_way(void *user) {
+    seen *s = user;
+    const gossip_sub sub = {atomic_load(&s->sub)};
+    const int mine = atomic_fetch_add(&s->statuses[0], 1);
+    gossip_status status;
+    while (!atomic_load(&s->go_on)) {
+    }
+    switch (mine % 4) {
+        case 0: status = gossip_unsubscribe(sub); break;
+        case 1: status = gossip_close(s->node); break;
+        case 2: (void)gossip_unsubscribe_nowait(sub), status = gossip_unsubscribe(sub); break;
+        default: (void)gossip_close_nowait(s->node), status = gossip_close(s->node); break;
+    }
+    if (status != GOSSIP_OK && status != GOSSIP_ERR_CLOSED) atomic_store(&s->statuses[1], status);
+    if (atomic_load(&s->inside) != 0 || atomic_load(&s->drops) != 1) atomic_store(&s->statuses[2], 1);
+    return NULL;
+}
+
+TEST(ends_from_many_threads_are_one_end) {
+    size_t round;
+    const size_t rounds = check_scaled(200);
+    for (round = 0; round < rounds || round == 0; ++round) {
+        seen s = {0};
+        pthread_t threads[4];
+        int i;
+        s.node = open_node("callbacks", NULL, NULL);
+        CHECK_STILL();
+        CHECK_OK(follow(&s, on_event, 0));
+        for (i = 0; i < 4; ++i) CHECK_EQ(pthread_create(&threads[i], NULL, end_any_way, &s), 0);
+        while (atomic_load(&s.statuses[0]) != 4) {
+        }
+        for (i = 0; i < 20; ++i) CHECK_OK(set_number(s.node, "t:1", i));
+        atomic_store(&s.go_on, 1);
+        for (i = 0; i < 4; ++i) pthread_join(threads[i], NULL);
+        CHECK_STATUS(atomic_load(&s.statuses[1]), GOSSIP_OK);
+        CHECK_EQ(atomic_load(&s.statuses[2]), 0);
+        CHECK_EQ(atomic_load(&s.drops), 1);
+        CHECK_EQ(atomic_load(&s.calls_after_drop), 0);
+    }
+}
+
 int main(void) {
     RUN(a_callback_sees_changes_and_its_destructor_runs_once_at_unsubscribe);
     RUN(close_ends_callbacks_with_closed_and_destructors);
@@ -313,5 +457,12 @@ int main(void) {
     RUN(a_callback_may_call_back_in);
     RUN(a_destructor_is_not_asked_for);
     RUN(a_callback_may_close_another_node_or_is_told_that_it_cannot);
+    RUN(unsubscribe_waits_for_an_unsubscribe_nowait);
+    RUN(unsubscribe_waits_for_a_close_nowait);
+    RUN(close_waits_for_a_close_nowait);
+    RUN(close_waits_for_an_unsubscribe_nowait);
+    RUN(a_node_that_is_being_closed_is_closed_to_all_other_calls);
+    RUN(waiting_inside_a_destructor_would_deadlock);
+    RUN(ends_from_many_threads_are_one_end);
     return check_end();
 }

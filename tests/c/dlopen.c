@@ -1,5 +1,5 @@
 /* A host that has only dlopen and dlsym: nothing of the library is linked. The file is given as the first argument. */
-#include "../../bindings/cpp/loader/cluster_gossip_dl.h"
+#include <cluster_gossip/dl.h>
 
 static cluster_gossip_dl gossip;
 

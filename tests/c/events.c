@@ -327,7 +327,9 @@ typedef struct taking {
 
 static void *take_for_ever(void *user) {
     taking *job = user;
-    job->status = gossip_queue_take(job->queue, 10, -1, &job->events);
+    /* The test looks whether this takes by taking itself, and must not have come between. */
+    do job->status = gossip_queue_take(job->queue, 10, -1, &job->events);
+    while (job->status == GOSSIP_ERR_BUSY);
     return NULL;
 }
 
@@ -563,6 +565,58 @@ TEST(log_lines_come_with_level_and_target) {
     CHECK_OK(gossip_queue_free(queue));
 }
 
+TEST(unsubscribe_takes_back_what_waits) {
+    const gossip_node node = open_node("events", NULL, NULL);
+    gossip_queue queue = {0};
+    gossip_events *events;
+    gossip_sub first, second;
+    CHECK_STILL();
+    CHECK_OK(gossip_queue_new(0, &queue));
+    first = subscribe(node, GOSSIP_EVENTS_ENTRIES, "t:1", 0, queue, 1);
+    second = subscribe(node, GOSSIP_EVENTS_ENTRIES, "t:1", 0, queue, 2);
+    CHECK_OK(set_text(node, "t:1", "x"));
+    CHECK_OK(gossip_unsubscribe(first));
+    CHECK((events = take(queue, 10, 0)) != NULL);
+    CHECK_EQ(gossip_events_len(events), 1);
+    CHECK_EQ(gossip_event_tag(gossip_events_at(events, 0)), 2);
+    gossip_events_free(events);
+    /* Also the mark that its node was closed. */
+    CHECK_OK(gossip_close(node));
+    CHECK_STATUS(gossip_unsubscribe(second), GOSSIP_ERR_CLOSED);
+    CHECK((events = take_kind(queue, GOSSIP_EVENT_CLOSED, 2)) != NULL);
+    gossip_events_free(events);
+    CHECK(take(queue, 10, 0) == NULL);
+    CHECK_OK(gossip_queue_free(queue));
+}
+
+TEST(what_is_beyond_a_limit_is_told_with_member_key_and_reason) {
+    char seed[128], settings[512], message[GOSSIP_ERRBUF], value[200] = "";
+    gossip_node a, b = {0};
+    gossip_queue queue = {0};
+    gossip_events *events;
+    const gossip_event *event;
+    size_t len = 0;
+    a = open_node("events", "a", NULL);
+    CHECK_STILL();
+    address_of(a, seed, sizeof seed);
+    snprintf(settings, sizeof settings, "cluster=events\nid=b\nbind=127.0.0.1:0\nmax_value_size=100\nseeds=%s\n", seed);
+    CHECK_OK(gossip_open_text(settings, &b, message, sizeof message));
+    CHECK_OK(gossip_queue_new(0, &queue));
+    subscribe(b, GOSSIP_EVENTS_ENTRIES, NULL, 0, queue, 1);
+    CHECK_OK(gossip_set(a, "too\0large", 9, NULL, value, sizeof value, NULL, 0));
+    CHECK((events = take_kind(queue, GOSSIP_EVENT_ENTRY_REFUSED, 1)) != NULL);
+    event = gossip_events_at(events, 0);
+    CHECK_TEXT(gossip_member_id(gossip_event_member(event), NULL), "a");
+    CHECK(memcmp(gossip_event_target(event, &len), "too\0large", 10) == 0);
+    CHECK_EQ(len, 9);
+    CHECK(strstr(gossip_event_text(event, NULL), "100") != NULL);
+    CHECK(gossip_event_entry(event) == NULL);
+    gossip_events_free(events);
+    CHECK_OK(gossip_close(b));
+    CHECK_OK(gossip_close(a));
+    CHECK_OK(gossip_queue_free(queue));
+}
+
 int main(void) {
     RUN(a_million_sets_of_100_keys_are_100_events_for_a_sleeper);
     RUN(initial_gives_what_exists_then_the_mark_then_changes);
@@ -580,5 +634,7 @@ int main(void) {
     RUN(states_of_the_node_and_being_synced_are_events);
     RUN(a_wrong_cluster_name_is_a_warning_in_words);
     RUN(log_lines_come_with_level_and_target);
+    RUN(unsubscribe_takes_back_what_waits);
+    RUN(what_is_beyond_a_limit_is_told_with_member_key_and_reason);
     return check_end();
 }

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,6 +145,51 @@ TEST(library_threads_have_names) {
     CHECK_STILL();
     all_threads(has_a_name);
     CHECK_OK(gossip_close(node));
+}
+
+/* ---- descriptors ---- */
+
+/* Run first: what the first node of a process leaves behind, later counts do not show. */
+TEST(the_first_node_leaves_no_descriptor_behind) {
+    const int before = descriptors();
+    gossip_node node;
+    if (before < 0) SKIP("no /proc/self/fd");
+    node = open_node("guest", NULL, NULL);
+    CHECK_STILL();
+    CHECK(descriptors() > before);
+    CHECK_OK(gossip_close(node));
+    CHECK(UNTIL(descriptors() == before));
+}
+
+/* With every number of free descriptors: the node is open, or it says what is used up and keeps none. */
+TEST(without_descriptors_a_node_says_so_and_leaves_none_behind) {
+    const int before = descriptors();
+    struct rlimit full, few;
+    int used, refused = 0, opened = 0;
+    if (before < 0) SKIP("no /proc/self/fd");
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &full), 0);
+    /* Less ".", ".." and the one that counting takes. */
+    for (used = before - 3; opened == 0 && used < before + 100; ++used) {
+        char message[GOSSIP_ERRBUF];
+        gossip_node node = {0};
+        gossip_status status;
+        few = full;
+        few.rlim_cur = (rlim_t)used;
+        CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+        status = gossip_open_text("cluster=guest\nbind=127.0.0.1:0", &node, message, sizeof message);
+        CHECK_EQ(setrlimit(RLIMIT_NOFILE, &full), 0);
+        if (status == GOSSIP_OK) {
+            ++opened;
+            CHECK_OK(gossip_close(node));
+        } else {
+            ++refused;
+            CHECK_STATUS(status, GOSSIP_ERR_NO_RESOURCES);
+            CHECK(message[0] != '\0');
+        }
+        CHECK(UNTIL(descriptors() == before));
+    }
+    CHECK(refused > 0);
+    CHECK_EQ(opened, 1);
 }
 
 /* ---- fork ---- */
@@ -369,6 +415,9 @@ TEST(a_thousand_opens_and_closes_leave_nothing_behind) {
 int main(int argc, char **argv) {
     program = argv[0];
     if (argc == 3 && strcmp(argv[1], "--quiet") == 0) return quiet(argv[2]);
+    RUN(the_first_node_leaves_no_descriptor_behind);
+    /* valgrind opens descriptors beyond a limit that was set meanwhile. */
+    if (!check_mode_is("valgrind")) RUN(without_descriptors_a_node_says_so_and_leaves_none_behind);
     RUN(library_threads_have_names);
     /* valgrind runs threads under masks of its own. */
     if (!check_mode_is("valgrind")) RUN(library_threads_block_the_ordinary_asynchronous_signals_only);

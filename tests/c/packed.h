@@ -135,12 +135,16 @@ static inline void packed_is_event(const packed *record, const gossip_event *eve
     CHECK_EQ(record->sub, gossip_event_sub(event));
     CHECK_EQ(record->conflated, gossip_event_conflated(event));
     if (gossip_event_entry(event) != NULL) packed_is_entry(record, gossip_event_entry(event));
-    else if (gossip_event_member(event) != NULL) packed_is_member(record, gossip_event_member(event));
+    else if (gossip_event_kind(event) == GOSSIP_EVENT_ENTRY_REFUSED) {
+        /* Of the member no more than its id: the text says why its entry was not kept. */
+        PACKED_TEXT(0, gossip_member_id, gossip_event_member(event));
+        CHECK(packed_text_is(record, 4, text, len));
+    } else if (gossip_event_member(event) != NULL) packed_is_member(record, gossip_event_member(event));
     else {
         CHECK_EQ(record->code, gossip_event_code(event));
         CHECK(packed_text_is(record, 4, text, len));
     }
-    if (gossip_event_kind(event) == GOSSIP_EVENT_LOG) PACKED_TEXT(1, gossip_event_target, event);
+    if (gossip_event_entry(event) == NULL) PACKED_TEXT(1, gossip_event_target, event);
 }
 
 /* The packed form of each list has exactly the records that the accessors show. */

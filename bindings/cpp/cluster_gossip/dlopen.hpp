@@ -8,11 +8,7 @@
 #include <mutex>
 #include <string>
 
-#if __has_include("cluster_gossip_dl.h")
-#include "cluster_gossip_dl.h"  // installed beside cluster_gossip.h
-#else
-#include "loader/cluster_gossip_dl.h"  // in the source tree
-#endif
+#include "cluster_gossip/dl.h"
 
 namespace cluster_gossip {
 namespace loaded_functions {
