@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Engine;
 use super::arc::{ARCS, Span};
 use super::member::Member;
+use super::membership::Merged;
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::frame;
@@ -221,8 +222,11 @@ impl Engine {
         let mut fresh = Vec::new();
         for record in frame::decode_records(r.bytes(r.len())?)? {
             let nonce = record.nonce;
-            touched.push(nonce);
-            if self.merge(now, sender, record) {
+            let merged = self.merge(now, sender, record);
+            if merged != Merged::Doubted {
+                touched.push(nonce);
+            }
+            if merged == Merged::News {
                 fresh.push(nonce);
             }
         }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::membership::Merged;
 use super::outbox::Target;
 use super::{Engine, Path, metrics};
 use crate::error::Status;
@@ -138,8 +139,10 @@ impl Engine {
             CHALLENGE => self.handle_challenge(now, from, frame::Challenge::decode(body)?),
             MEMBERS => {
                 for record in frame::decode_records(body)? {
-                    touched.push(record.nonce);
-                    self.merge(now, sender, record);
+                    let nonce = record.nonce;
+                    if self.merge(now, sender, record) != Merged::Doubted {
+                        touched.push(nonce);
+                    }
                 }
             }
             CLAIMS => {

@@ -40,6 +40,17 @@ fn ring_place(cluster: u32, nonce: u64) -> (u64, u64) {
     (xxh3_64_with_seed(&nonce.to_le_bytes(), u64::from(cluster) << 32 | 3), nonce)
 }
 
+/// What became of a record that was passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Merged {
+    /// It was news here.
+    News,
+    /// It was known, or stale.
+    Known,
+    /// It is not believed yet. No answer says so: the sender would only repeat it.
+    Doubted,
+}
+
 impl Engine {
     /// Where a life stands on the ring.
     pub(super) fn place(&self, nonce: u64) -> u64 {
@@ -100,28 +111,28 @@ impl Engine {
         self.members.get(&nonce).map(|m| &m.claim).or_else(|| self.departed.get(&nonce))
     }
 
-    /// Merges a record that `sender` has passed on. Gives whether it was news here.
-    pub(super) fn merge(&mut self, now: Time, sender: u64, record: Record) -> bool {
+    /// Merges a record that `sender` has passed on.
+    pub(super) fn merge(&mut self, now: Time, sender: u64, record: Record) -> Merged {
         let rank = claim_rank(record.incarnation, record.status);
         if record.nonce == self.me {
             self.refute(now, record.incarnation, record.status);
-            return false;
+            return Merged::Known;
         }
         if let Some(member) = self.members.get(&record.nonce) {
             if rank > member.claim.rank() {
                 if self.doubts(now, &record) {
-                    return false;
+                    return Merged::Doubted;
                 }
                 self.replace_claim(now, &record);
-                return true;
+                return Merged::News;
             }
             if rank < member.claim.rank() {
                 self.answer_with(now, sender, record.nonce, &record);
             } else if record.status == MemberStatus::Suspect && record.cause > member.claim.cause {
                 self.strengthen(record.nonce, record.cause);
-                return true;
+                return Merged::News;
             }
-            return false;
+            return Merged::Known;
         }
         if let Some(claim) = self.departed.get(&record.nonce)
             && rank <= claim.rank()
@@ -129,13 +140,13 @@ impl Engine {
             if rank < claim.rank() {
                 self.answer_with(now, sender, record.nonce, &record);
             }
-            return false;
+            return Merged::Known;
         }
         let news = self.merge_new_life(now, sender, &record);
         if self.members.contains_key(&record.nonce) {
             self.forget(record.nonce);
         }
-        news
+        if news { Merged::News } else { Merged::Known }
     }
 
     /// A life that is not known: a newcomer, a later life of a known id, or a stale one. Gives whether it was taken in.
