@@ -115,7 +115,7 @@ impl Engine {
         let rtt = member.peer.srtt_us;
         self.rumors.rtt_us = match (self.rumors.rtt_us, rtt) {
             // One process that stood still says little about the others.
-            (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt.min(usual.saturating_mul(8)) / 8),
+            (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt.min(usual.saturating_mul(2)).div_ceil(8)),
             (usual, rtt) => rtt.or(usual),
         };
         self.store.members.update(nonce, |row| row.rtt_us = rtt);
