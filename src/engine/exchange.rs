@@ -115,7 +115,7 @@ impl Engine {
         let rtt = member.peer.srtt_us;
         self.rumors.rtt_us = match (self.rumors.rtt_us, rtt) {
             // One process that stood still says little about the others.
-            (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt.min(usual.saturating_mul(8)) / 8),
+            (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt.min(usual.saturating_mul(2)).div_ceil(8)),
             (usual, rtt) => rtt.or(usual),
         };
         self.store.members.update(nonce, |row| row.rtt_us = rtt);
@@ -132,7 +132,8 @@ impl Engine {
         self.request_with(now, nonce, Vec::new());
     }
 
-    fn request_with(&mut self, now: Time, nonce: u64, rows: Vec<Row>) {
+    fn request_with(&mut self, now: Time, nonce: u64, mut rows: Vec<Row>) {
+        self.mark_asked(now, nonce, &mut rows);
         let id = self.next_request;
         self.next_request = self.next_request.wrapping_add(1).max(1);
         let (digest, position) = (self.roots.digest(), self.changes.head());
@@ -184,6 +185,7 @@ impl Engine {
                 held: member.log.held().clone(),
                 floor: member.log.floor(),
                 reset: member.log.reset_pos(),
+                asked: false,
             });
         }
         let claim = self.departed.get(&nonce)?;
@@ -194,6 +196,7 @@ impl Engine {
             held: Held::default(),
             floor: 0,
             reset: None,
+            asked: false,
         })
     }
 
@@ -249,6 +252,8 @@ impl Engine {
             self.log(now, Level::Debug, || format!("exchange with {} found differences", target.address));
         }
 
+        plan.records.retain(|nonce| self.may_tell(now, sender, *nonce, true));
+        plan.want.retain(|nonce| self.may_tell(now, sender, *nonce, false));
         if !plan.records.is_empty() {
             self.send_records(now, target, &plan.records);
         }
@@ -262,12 +267,12 @@ impl Engine {
             // The first question: what has changed here since, for the asker to compare.
             Purpose::Request if statement.rows.is_empty() => {
                 let recent = self.recent_rows(self.members.get(&sender).map_or(0, |m| m.peer.proven), Vec::new());
-                self.reply(target, id, recent);
+                self.reply(now, target, id, recent);
             }
             Purpose::Request => {
                 let ask = self.ask(now, sender, plan.ask);
                 let rows = rows(self, &ask);
-                self.reply(target, id, rows);
+                self.reply(now, target, id, rows);
                 if !explained {
                     self.differing = true;
                     self.send_buckets(now, sender);
@@ -276,7 +281,12 @@ impl Engine {
             Purpose::Reply if !explained && request.is_some_and(|r| !r.with_rows) => {
                 // The second question: what was told, as it is here, and what has changed here since.
                 let told: Vec<u64> = statement.rows.iter().map(|r| r.nonce).collect();
-                let told = rows(self, &told);
+                let mut told = rows(self, &told);
+                let lacking = plan.ask.clone();
+                let asked = self.ask(now, sender, plan.ask);
+                for row in told.iter_mut().filter(|row| lacking.contains(&row.nonce)) {
+                    row.asked = !asked.contains(&row.nonce);
+                }
                 let recent = self.recent_rows(self.members.get(&sender).map_or(0, |m| m.peer.proven), told);
                 if recent.is_empty() {
                     self.send_pages(now, sender);
@@ -312,7 +322,8 @@ impl Engine {
         self.store.set_synced(now);
     }
 
-    fn reply(&mut self, target: Target, id: u32, rows: Vec<Row>) {
+    fn reply(&mut self, now: Time, target: Target, id: u32, mut rows: Vec<Row>) {
+        self.mark_asked(now, target.nonce, &mut rows);
         let digest = Some(self.roots.digest());
         for (i, rows) in self.packets_of(rows).into_iter().enumerate() {
             // Only the first answers the request; what does not fit follows.
@@ -413,8 +424,10 @@ impl Engine {
         let shared = member.is_present() || member.claim.since + self.settings.departed_grace / 2 > now;
         if shared {
             let held = member.log.held();
-            let behind = row.held.watermark < member.log.floor();
-            if behind || !row.held.covers(held) {
+            // Its owner is asked for all of it again: something there was found to differ.
+            let repairs = row.nonce == self.me && row.reset.is_some();
+            let behind = row.held.watermark < member.log.floor() || repairs;
+            if !row.asked && (behind || !row.held.covers(held)) {
                 plan.push.push(row.nonce);
             }
             // One that is behind the floor itself cannot help with a reset: asking it would only be answered by asking.
@@ -441,11 +454,15 @@ impl Engine {
     fn commit(&mut self, now: Time, sender: u64, row: &Row) {
         let Some(member) = self.members.get_mut(&sender) else { return };
         if let Some(flight) = member.peer.in_flight.get_mut(&row.nonce) {
-            if row.held.has(flight.first) && row.held.has(flight.to) {
+            let arrived = match row.reset {
+                Some(pos) => pos >= flight.to,
+                None => row.held.has(flight.first) && row.held.has(flight.to),
+            };
+            if arrived {
                 member.peer.in_flight.remove(&row.nonce);
             } else {
                 let left = flight.pieces.len();
-                flight.pieces.retain(|(to, _)| !row.held.has(*to));
+                flight.pieces.retain(|(to, _)| row.reset.is_some() || !row.held.has(*to));
                 if flight.pieces.len() < left {
                     flight.until = now + super::transfer::STREAM_PATIENCE;
                 }
@@ -466,7 +483,7 @@ impl Engine {
     /// Sends the whole table.
     pub(super) fn send_pages(&mut self, now: Time, nonce: u64) {
         if self.may_page(now, nonce) {
-            self.send_ranges(nonce, &[(0, u64::MAX)]);
+            self.send_ranges(now, nonce, &[(0, u64::MAX)]);
         }
     }
 
@@ -524,12 +541,12 @@ impl Engine {
             }
         }
         if !ranges.is_empty() && self.may_page(now, sender) {
-            self.send_ranges(sender, &ranges);
+            self.send_ranges(now, sender, &ranges);
         }
     }
 
     /// Sends all rows of the ranges of nonces, so that an absent row says something too.
-    fn send_ranges(&mut self, nonce: u64, ranges: &[(u64, u64)]) {
+    fn send_ranges(&mut self, now: Time, nonce: u64, ranges: &[(u64, u64)]) {
         let Some(target) = self.members.get(&nonce).map(|m| m.claim.target()) else { return };
         let mut present: Vec<u64> = self.ring.iter().map(|(_, nonce)| *nonce).collect();
         present.sort_unstable();
@@ -537,7 +554,8 @@ impl Engine {
         for &(lo, hi) in ranges {
             let from = present.partition_point(|n| *n < lo);
             let to = present.partition_point(|n| *n <= hi);
-            let rows: Vec<Row> = present[from..to].iter().filter_map(|n| self.row(*n)).collect();
+            let mut rows: Vec<Row> = present[from..to].iter().filter_map(|n| self.row(*n)).collect();
+            self.mark_asked(now, nonce, &mut rows);
             let pieces = self.packets_of(rows);
             let last = pieces.len() - 1;
             let mut lo = lo;

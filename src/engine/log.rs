@@ -5,6 +5,8 @@ use std::ops::Bound::{Excluded, Included};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::store::Store;
 use crate::store::entry::{Entry, EntryHead, LifeRef};
 use crate::time::Time;
@@ -37,6 +39,8 @@ struct Reset {
     floor: u64,
     /// How far the stream has come.
     pos: u64,
+    /// What is held was found to differ from what it should be: all of it is compared with what the owner sends.
+    repairs: bool,
     /// Numbers up to `pos` that are here but were not in the stream: gone at the owner, unless a later number brings
     /// their key again.
     stale: BTreeSet<u64>,
@@ -91,6 +95,45 @@ impl Log {
     /// How far a reset under way has come.
     pub fn reset_pos(&self) -> Option<u64> {
         self.reset.as_ref().map(|r| r.pos)
+    }
+
+    /// Begins to fetch anew what is held, though nothing of it is missing. Gives whether that was not under way already.
+    pub fn begin_repair(&mut self) -> bool {
+        let begins = self.reset.is_none();
+        self.reset.get_or_insert(Reset { floor: self.held.watermark, repairs: true, ..Reset::default() });
+        begins
+    }
+
+    /// Gives up fetching anew what is held.
+    pub fn end_repair(&mut self) {
+        self.reset.take_if(|r| r.repairs);
+    }
+
+    /// Whether what is held is being fetched anew.
+    pub fn is_repairing(&self) -> bool {
+        self.reset.as_ref().is_some_and(|r| r.repairs)
+    }
+
+    /// What stands under the numbers held: a sum of hashes of the entries that are not deleted. `None` while that cannot be
+    /// compared: entries are left out for the limits, or a reset is under way.
+    pub fn content(&self, owner: u64) -> Option<u128> {
+        if self.reset.is_some() || !self.stubs.is_empty() || self.serve_after > 0 {
+            return None;
+        }
+        let mut sum = 0u128;
+        for item in self.items.values() {
+            let Item::Entry(entry) = item else { return None };
+            if !entry.head().deleted {
+                let mut hasher = Xxh3::with_seed(owner);
+                hasher.update(&entry.seq().to_le_bytes());
+                for part in [entry.key_bytes(), entry.type_url().as_bytes(), entry.value()] {
+                    hasher.update(&(part.len() as u64).to_le_bytes());
+                    hasher.update(part);
+                }
+                sum = sum.wrapping_add(hasher.digest128());
+            }
+        }
+        Some(sum)
     }
 
     /// Keys that are not deleted, and their bytes.
@@ -182,7 +225,8 @@ impl Log {
             return done;
         }
         let before = self.held.clone();
-        if segment.head.reset && self.held.watermark < segment.head.floor {
+        let repairs = segment.head.reset && self.is_repairing();
+        if repairs || segment.head.reset && self.held.watermark < segment.head.floor {
             self.reset_step(segment);
         }
         for wire in segment.entries() {
@@ -190,7 +234,12 @@ impl Log {
             // bring it back. Behind the floor only a reset can tell what still is.
             let outdated = self.held.has(wire.seq)
                 || !segment.head.reset && wire.seq <= self.floor && self.held.watermark < self.floor;
-            if outdated {
+            if repairs && let Some(entry) = self.entry(wire.seq).filter(|entry| !wire.is(entry)) {
+                let wrong = entry.clone();
+                self.remove(wire.seq);
+                store.forget(&wrong);
+            }
+            if outdated && !(repairs && !self.items.contains_key(&wire.seq)) {
                 done.known += 1;
             } else {
                 self.apply_entry(&wire, life, store, limits, now, &mut done);
@@ -199,7 +248,8 @@ impl Log {
         if segment.head.floor > self.floor {
             self.raise_floor(segment.head.floor, store);
         }
-        let resets = self.reset.is_some();
+        let resets = self.reset.as_ref().is_some_and(|r| !r.repairs);
+        let repairing = self.is_repairing();
         if let Some(reset) = self.reset.take_if(|r| r.pos >= r.floor) {
             // Complete up to `pos` again: what the owner had up to there was listed.
             for seq in reset.stale {
@@ -220,7 +270,7 @@ impl Log {
                 self.held.add(from, to);
             }
         }
-        done.advanced = self.held != before || resets;
+        done.advanced = self.held != before || resets || repairing;
         done
     }
 
@@ -376,7 +426,7 @@ impl Log {
         room: usize,
         now: Time,
     ) -> Option<(Vec<u8>, u64)> {
-        let resets = theirs.watermark < self.floor && self.held.watermark >= self.floor;
+        let resets = (theirs.watermark < self.floor || reset.is_some()) && self.held.watermark >= self.floor;
         let mut after = after.max(self.serve_after);
         loop {
             let (from, limit) = if resets {

@@ -25,6 +25,8 @@ const FRAME_NAMES: &[(u8, &str, &str, &str)] = &[
     (17, "frames_sent_compressed", "frame_bytes_sent_compressed", "frames_received_compressed"),
     (18, "frames_sent_busy", "frame_bytes_sent_busy", "frames_received_busy"),
     (19, "frames_sent_buckets", "frame_bytes_sent_buckets", "frames_received_buckets"),
+    (20, "frames_sent_content", "frame_bytes_sent_content", "frames_received_content"),
+    (21, "frames_sent_content_rows", "frame_bytes_sent_content_rows", "frames_received_content_rows"),
 ];
 
 /// One figure: its name, what it says, whether it can fall, its value.
@@ -109,6 +111,8 @@ counters! {
     commit_retreats: "Offsets taken back: a member said that it holds less than was known",
     equal_proofs: "Proofs by equal fingerprints that a member holds all that this node holds",
     tombstone_collections: "Times that tombstones were collected",
+    contents_compared: "Comparisons by content that a peer has answered",
+    content_differences: "Owners whose entries differed from those at a peer that held the same numbers of them",
     uploads_refused: "Members told to ask another one, for as many were being sent to as may be",
     resets_received: "Segments received that belong to a reset",
     gaps_asked: "Owners of whose entries a peer was asked for what no rumor had brought",

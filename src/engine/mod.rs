@@ -10,6 +10,7 @@
 mod arc;
 mod changes;
 mod claims;
+mod content;
 mod describe;
 mod dispatch;
 mod exchange;
@@ -182,6 +183,7 @@ pub struct Engine {
     probes: Probes,
     suspicions: Suspicions,
     transfers: transfer::Transfers,
+    contents: content::Contents,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
@@ -228,6 +230,7 @@ impl Engine {
             probes: Probes::new(now, settings.probe_interval, settings.probe_random_interval, &mut rng),
             suspicions: Suspicions::default(),
             transfers: transfer::Transfers::default(),
+            contents: content::Contents::new(now, &mut rng),
             answered_stranger: false,
             differing: false,
             agreed: 0,
@@ -286,6 +289,7 @@ impl Engine {
         self.claims_timeout(now);
         self.suspicion_timeout(now);
         self.probe_timeout(now);
+        self.content_timeout(now);
         self.join_timeout(now);
         self.leave_timeout(now);
         if self.tick_at.is_some_and(|at| at <= now) {
@@ -401,6 +405,7 @@ impl Engine {
             .min(self.probes.next_timeout())
             .min(self.suspicions.next_timeout())
             .min(self.eager_at.unwrap_or(Time::NEVER))
+            .min(self.contents.next_timeout())
             .min(self.housekeeping_at)
     }
 

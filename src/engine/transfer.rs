@@ -7,11 +7,11 @@ use hashbrown::HashMap;
 
 use super::Engine;
 use super::log::{Applied, Limits};
-use super::member::InFlight;
+use super::member::{Claim, ClaimRank, InFlight};
 use super::outbox::Target;
 use crate::store::event::Level;
 use crate::time::Time;
-use crate::wire::frame::{self, Purpose};
+use crate::wire::frame::{self, Purpose, Row};
 use crate::wire::segment::Segment;
 
 /// Bytes sent at once as datagrams to one peer; what is more goes as messages on a stream.
@@ -41,6 +41,13 @@ const ASK_PATIENCE: Duration = Duration::from_millis(50);
 /// Owners whose entries were asked for, remembered at most.
 const MAX_ASKED: usize = 1024;
 
+/// Records sent and asked for that are remembered, and for how long after they may be sent or asked for again.
+const MAX_TOLD: usize = 16_384;
+const TOLD_FORGOTTEN: Duration = Duration::from_secs(2);
+
+/// The pause until the same record is sent or asked for again doubles so often.
+const MAX_TOLD_TIMES: u32 = 7;
+
 /// Of whom the entries of an owner were asked for last.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -51,6 +58,14 @@ struct Asked {
     until: Time,
 }
 
+/// How often the same record was sent or asked for, and when it may be again.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    rank: Option<ClaimRank>,
+    times: u32,
+    again: Time,
+}
+
 /// What is on its way to and from this node. Of each owner one peer is asked at a time: several would all send the same, and two
 /// members that cannot help each other would ask each other without end.
 #[derive(Debug, Default)]
@@ -58,6 +73,9 @@ pub struct Transfers {
     asked: HashMap<u64, Asked>,
     /// Peers that are being sent to on streams, and until when they count as such.
     uploads: HashMap<u64, Time>,
+    /// Records sent to peers or asked of them (by peer and life, and which of the two), so that two that cannot agree on one do
+    /// not go on about it at the speed of the way: how often, and when it may be again.
+    told: HashMap<(u64, u64, bool), Told>,
     /// Another peer was asked in the place of a busy one then.
     turned_away: Time,
 }
@@ -75,6 +93,29 @@ impl Engine {
         let srtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(self.rumors.rtt_us);
         let srtt = srtt.map_or(Duration::from_millis(25), |us| Duration::from_micros(us.into()));
         (srtt * 4).clamp(Duration::from_millis(10), Duration::from_secs(2))
+    }
+
+    /// Whether the record of a life may be sent to a peer now (`sends`), or asked of it: soon once more, then ever later.
+    pub(super) fn may_tell(&mut self, now: Time, peer: u64, nonce: u64, sends: bool) -> bool {
+        let patience = self.patience(peer);
+        if self.transfers.told.len() >= MAX_TOLD {
+            self.transfers.told.retain(|_, told| told.again + TOLD_FORGOTTEN > now);
+            if self.transfers.told.len() >= MAX_TOLD {
+                self.transfers.told.clear();
+            }
+        }
+        let claim = self.members.get(&nonce).map(|m| &m.claim).or_else(|| self.departed.get(&nonce));
+        let first = Told { rank: claim.map(Claim::rank), times: 0, again: now };
+        let told = self.transfers.told.entry((peer, nonce, sends)).or_insert(first);
+        if told.rank != first.rank || told.again + TOLD_FORGOTTEN <= now {
+            *told = first;
+        }
+        let may = told.again <= now;
+        if may {
+            told.again = now + patience * (1 << told.times);
+            told.times = (told.times + 1).min(MAX_TOLD_TIMES);
+        }
+        may
     }
 
     /// Those of the owners whose entries are asked for of this peer now. What a rumor may be bringing already is asked
@@ -108,6 +149,13 @@ impl Engine {
         asked
     }
 
+    /// Marks those rows whose entries another member was asked for: this peer needs not send them.
+    pub(super) fn mark_asked(&self, now: Time, peer: u64, rows: &mut [Row]) {
+        for row in rows {
+            row.asked |= self.transfers.asked.get(&row.nonce).is_some_and(|a| a.until > now && a.peer != peer);
+        }
+    }
+
     /// Something has come of what was asked for: more will.
     fn asked_came(&mut self, now: Time, sender: u64, owner: u64) {
         let until = now + self.patience(sender).max(ASK_PATIENCE);
@@ -135,7 +183,9 @@ impl Engine {
             .filter(may_go)
             .filter_map(|owner| {
                 let theirs = partner.peer.committed.get(&owner)?;
-                Some((self.members.get(&owner)?.log.missing_bytes(theirs, 2 * BURST), owner))
+                let log = &self.members.get(&owner)?.log;
+                let repairs = owner == self.me && partner.peer.resets.contains_key(&owner);
+                Some((if repairs { log.size().1 } else { log.missing_bytes(theirs, 2 * BURST) }, owner))
             })
             .collect();
         if sized.is_empty() {
@@ -207,8 +257,10 @@ impl Engine {
         let Some(partner) = self.members.get_mut(&peer) else { return (0, false) };
         let flight = partner.peer.in_flight.remove(&owner).filter(|f| f.until > now);
         let mut flight = flight.unwrap_or(InFlight { first: 0, to: 0, until: now, pieces: VecDeque::new() });
+        let repairs = owner == self.me && partner.peer.resets.contains_key(&owner);
         let held = partner.peer.committed.get(&owner).map_or(0, |theirs| theirs.watermark);
-        let resets = self.members.get(&owner).is_some_and(|member| held < member.log.floor());
+        let floor = self.members.get(&owner).map_or(0, |member| member.log.floor());
+        let resets = held < floor || repairs;
         // The pieces of a reset must come in order: one at a time.
         let room = if resets { RESET_PIECE } else { PIECE };
         let (mut sent, mut more) = (0, false);
@@ -241,9 +293,12 @@ impl Engine {
     }
 
     fn next_segment(&self, now: Time, peer: u64, owner: u64, after: u64, room: usize) -> Option<(Vec<u8>, u64)> {
-        let reset = self.reset_of(peer, owner);
         let theirs = self.members.get(&peer)?.peer.committed.get(&owner)?;
-        self.members.get(&owner)?.log.segment_for(owner, theirs, reset, after, room, now)
+        let log = &self.members.get(&owner)?.log;
+        // One that is not behind the floor and resets all the same repairs: only the owner may serve that.
+        let resets = owner == self.me || theirs.watermark < log.floor();
+        let reset = self.reset_of(peer, owner).filter(|_| resets);
+        log.segment_for(owner, theirs, reset, after, room, now)
     }
 
     fn send_message(&mut self, target: Target, message: &mut Message) {
@@ -309,6 +364,9 @@ impl Engine {
             self.want_owner(sender, owner);
             return false;
         };
+        if member.log.is_repairing() && segment.head.reset && sender != owner {
+            return false; // only the owner knows what is right
+        }
         let life = member.claim.life.clone();
         let applied = member.log.apply(segment, &life, &store, &limits, now);
         let expiry = member.log.next_expiry();

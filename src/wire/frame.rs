@@ -49,6 +49,12 @@ pub mod kind {
     /// Sums of the fingerprints of members, by the highest bits of their nonces: how many bits (u8, 6 to 8), then as many
     /// sums (u32) as they tell apart.
     pub const BUCKETS: u8 = 19;
+    /// Whether the same stands under the same numbers: the sender's digest, a range of nonces (u64 each), and the sum of the
+    /// contents of the members in it (u128). See `src/engine/content.rs`.
+    pub const CONTENT: u8 = 20;
+    /// Contents of single owners: 1 as the answer to `CONTENT`, 0 as the answer to that (u8), then for each its nonce (u64),
+    /// its watermark (varint) and its content (u128).
+    pub const CONTENT_ROWS: u8 = 21;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.
@@ -247,11 +253,14 @@ pub struct Row {
     pub floor: u64,
     /// A reset is under way and has come to this number.
     pub reset: Option<u64>,
+    /// What the sender lacks it has asked another member for: it needs not be sent.
+    pub asked: bool,
 }
 
 const ROW_ABOVE: u8 = 0x10;
 const ROW_RESET: u8 = 0x20;
 const ROW_FLOOR: u8 = 0x40;
+const ROW_ASKED: u8 = 0x80;
 
 impl Row {
     /// Appends the row.
@@ -262,6 +271,7 @@ impl Row {
         flags |= if self.held.above.is_empty() { 0 } else { ROW_ABOVE };
         flags |= if self.reset.is_some() { ROW_RESET } else { 0 };
         flags |= if self.floor > 0 { ROW_FLOOR } else { 0 };
+        flags |= if self.asked { ROW_ASKED } else { 0 };
         out.push(flags);
         out.put_varint(self.held.watermark);
         if !self.held.above.is_empty() {
@@ -305,10 +315,11 @@ impl Row {
         }
         let reset = if flags & ROW_RESET != 0 { Some(r.varint()?) } else { None };
         let floor = if flags & ROW_FLOOR != 0 { r.varint()? } else { 0 };
-        if nonce == 0 || flags & !(0x0f | ROW_ABOVE | ROW_RESET | ROW_FLOOR) != 0 {
+        if nonce == 0 {
             return Err(Malformed);
         }
-        Ok(Row { nonce, incarnation, status: read_status(flags & 0x0f)?, held, floor, reset })
+        let (status, asked) = (read_status(flags & 0x0f)?, flags & ROW_ASKED != 0);
+        Ok(Row { nonce, incarnation, status, held, floor, reset, asked })
     }
 }
 
@@ -489,7 +500,8 @@ mod tests {
                     })
                     .collect();
                 let floor = incarnation >> 40;
-                Row { nonce, incarnation: incarnation >> 1, status, held: Held { watermark, above }, floor, reset }
+                let (held, asked) = (Held { watermark, above }, incarnation & 1 != 0);
+                Row { nonce, incarnation: incarnation >> 1, status, held, floor, reset, asked }
             },
         )
     }

@@ -4,6 +4,7 @@
 //! without entries says that all of it was overwritten or collected.
 
 use super::codec::{Decoded, Malformed, Put, Reader, varint_len};
+use crate::store::entry::Entry;
 
 /// An entry as it travels. Borrowed from the packet, or from the store when being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,15 @@ const TYPES: &[&str] = &[
 const TYPE_INLINE: u8 = 15;
 
 impl WireEntry<'_> {
+    /// Whether it is the same entry as one that is kept.
+    pub fn is(&self, entry: &Entry) -> bool {
+        self.seq == entry.seq()
+            && self.deleted == entry.head().deleted
+            && self.key == entry.key()
+            && self.type_url == entry.type_url()
+            && self.value == entry.value()
+    }
+
     /// Appends the entry; `last` is the number of the one before it, or the segment's `from`.
     fn put(&self, last: u64, out: &mut Vec<u8>) {
         out.put_varint(self.seq - last);
