@@ -37,15 +37,18 @@ header: ## Writes include/cluster_gossip.h anew from src/ffi.
 docs-tables: ## Writes docs/configuration.md and docs/status.md anew from the tables in the source.
 	cargo run --release --locked --quiet --example tables -- --write
 
-bench: ## Sets the machine up, builds, and runs the benchmarks; their figures are also in build/bench/*.json.
+bench: ## Sets the machine up, builds, and runs the benchmarks; their figures are also in build/bench/*.json (BENCH=NAME: one mark of the cluster).
 	@tools/setup bench
 	@$(MAKE) --no-print-directory build
 	@mkdir -p build/bench
+	benches/run.py $(BENCH)
+ifndef BENCH
 	cargo bench --locked --bench abi -- --json $(CURDIR)/build/bench/abi.json
 	CLUSTER_GOSSIP_LIBRARY=target/release/libcluster_gossip.so.1 python3 bindings/python/bench.py --json build/bench/python.json
 	bindings/go/repo-go run -C bindings/go ./bench --json $(CURDIR)/build/bench/go.json
 	bindings/csharp/build.sh bench
 	CLUSTER_GOSSIP_LIBRARY=target/release/libcluster_gossip.so.1 mono build/csharp/bench.exe --json build/bench/csharp.json
+endif
 
 SECONDS ?= 300
 MEMBERS ?= 20
