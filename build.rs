@@ -4,8 +4,8 @@ fn main() {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build.rs");
 
-    let files =
-        protox::compile(["proto/cluster.proto", "proto/gossip.proto"], ["proto"]).expect("proto/*.proto compile");
+    let files = protox::compile(["proto/cluster.proto", "proto/cluster_gossip.proto", "proto/gossip.proto"], ["proto"])
+        .expect("proto/*.proto compile");
     prost_build::Config::new()
         .btree_map(["."]) // a snapshot of equal states is equal bytes
         .compile_fds(files)

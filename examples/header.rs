@@ -11,8 +11,8 @@ use cbindgen::{Builder, Config, ItemType};
 pub const PATH: &str = "include/cluster_gossip.h";
 
 /// The files of `src/ffi` in the header's order. The types come after the statuses, all others need them.
-const SECTIONS: [&str; 10] =
-    ["setting", "config", "node", "state", "entries", "members", "sub", "queue", "events", "bytes"];
+const SECTIONS: [&str; 11] =
+    ["setting", "config", "node", "cluster", "state", "entries", "members", "sub", "queue", "events", "bytes"];
 
 /// The text of the header.
 pub fn header() -> String {

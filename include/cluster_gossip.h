@@ -357,12 +357,57 @@ gossip_status gossip_offsets(gossip_node node, gossip_bytes **out);
 gossip_status gossip_metrics(gossip_node node, int32_t format, gossip_bytes **out);
 
 
+/* ---- cluster: bans, and the host's statistics ---- */
+
+// Bans a member id (NUL-terminated) in all of its lives, until a member lifts it. Every member heeds it as soon as it hears of it:
+// the banned member's entries are hidden (GOSSIP_GET_DEPARTED shows them), its status is GOSSIP_MEMBER_BANNED, and it is in
+// GOSSIP_STATE_BANNED itself, where gossip_set answers GOSSIP_ERR_BANNED. A ban outlives the member that has set it. It keeps out
+// faulty members, not hostile ones: whoever can join the cluster can lift it. Nothing happens if this node has banned the id
+// already. Any thread.
+//
+// GOSSIP_ERR_INVALID_ARGUMENT: no member id, or this node's own. GOSSIP_ERR_LEFT, GOSSIP_ERR_LIMIT, GOSSIP_ERR_FAILED as with
+// gossip_set.
+gossip_status gossip_ban(gossip_node node,
+                         const char *member,
+                         char *errbuf,
+                         size_t errbuf_len);
+
+// Lifts every ban of a member id, whoever has set it. Its entries are seen again, as they are then. Nothing happens if it is not
+// banned. Errors as gossip_ban. Any thread.
+gossip_status gossip_unban(gossip_node node,
+                           const char *member,
+                           char *errbuf,
+                           size_t errbuf_len);
+
+// The bans that stand, as this node knows them. JSON: a list of objects with "id", and "by", the id of the member that has set the
+// ban. Free *out with gossip_bytes_free.
+gossip_status gossip_bans(gossip_node node,
+                          gossip_bytes **out);
+
+// Sets one of this host's statistics: a name (NUL-terminated, 1 to 255 bytes; at most 1,024 names) and a number. All members read
+// them under the key "cluster:heartbeat", as the message cluster.MemberHeartbeat, and Proto.Actor does likewise. Published when they
+// change, at most once in heartbeat_interval. Waits for nothing. Any thread.
+//
+// GOSSIP_ERR_INVALID_ARGUMENT, GOSSIP_ERR_LIMIT.
+gossip_status gossip_statistic_set(gossip_node node,
+                                   const char *name,
+                                   int64_t value,
+                                   char *errbuf,
+                                   size_t errbuf_len);
+
+// Takes one of this host's statistics out. Nothing happens if there is none of that name. Any thread.
+//
+// GOSSIP_ERR_INVALID_ARGUMENT.
+gossip_status gossip_statistic_delete(gossip_node node, const char *name, char *errbuf, size_t errbuf_len);
+
+
 /* ---- state: set, delete, get ---- */
 
 // Flag of gossip_get and gossip_members_get: also members that are dead, left or banned; their state is kept for a
 // grace period.
 #define GOSSIP_GET_DEPARTED 0x1u
-// Flag of gossip_get: the key is a prefix. An empty one stands for every key, the well-known ones too.
+// Flag of gossip_get: the key is a prefix. An empty one stands for every key of the hosts' own; those of the library begin
+// "cluster:", and are given only for a prefix that begins so.
 #define GOSSIP_GET_PREFIX 0x2u
 // Flag of gossip_set_with and gossip_set_plain: no new sequence number if type and value are what is there, and neither
 // that nor this has a time to live.
@@ -615,8 +660,9 @@ const char *gossip_member_tag_value(const gossip_member *member, size_t index, s
 #define GOSSIP_SUB_PREFIX 0x4u
 
 // Subscribes a callback to events of a node: kinds in `what` (GOSSIP_EVENT_*, one or more), about one member or any
-// (NULL); events of entries about one key, or with GOSSIP_SUB_PREFIX about keys with that beginning, or any (key NULL);
-// flags GOSSIP_SUB_*. Where events come faster than `fn` returns, those of one entry or member become one.
+// (NULL); events of entries about one key, or with GOSSIP_SUB_PREFIX about keys with that beginning, or any (key NULL):
+// any of the hosts' own, for keys beginning "cluster:" are the library's and are told only if `key` begins so; flags
+// GOSSIP_SUB_*. Where events come faster than `fn` returns, those of one entry or member become one.
 //
 // `user` is handed to `fn` and `drop`. `drop` (may be NULL) is called once, after the last call of `fn`, when the
 // subscription or its node has ended. On failure nothing was taken, and `drop` is not called. `fn` may run before this
@@ -727,7 +773,8 @@ gossip_status gossip_queue_free(gossip_queue queue);
 #define GOSSIP_EVENT_SYNCED 0x20000u
 // Reserved.
 #define GOSSIP_EVENT_CONSENSUS 0x40000u
-// Reserved.
+// Who is here has changed, and has stayed the same for a second; code: how many members, this node included; text: 16 hex digits,
+// which are the same at every member that sees the same members.
 #define GOSSIP_EVENT_TOPOLOGY 0x80000u
 // Something is wrong that nobody would notice; code: a status, text: in words. Rate-limited.
 #define GOSSIP_EVENT_WARNING 0x100000u
@@ -784,12 +831,14 @@ uint64_t gossip_event_sub(const gossip_event *event);
 // event, with the last value.
 uint64_t gossip_event_conflated(const gossip_event *event);
 
-// GOSSIP_EVENT_NODE_STATE: GOSSIP_STATE_*; GOSSIP_EVENT_WARNING: a status; GOSSIP_EVENT_LOG: GOSSIP_LOG_*; else 0.
+// GOSSIP_EVENT_NODE_STATE: GOSSIP_STATE_*; GOSSIP_EVENT_WARNING: a status; GOSSIP_EVENT_LOG: GOSSIP_LOG_*;
+// GOSSIP_EVENT_TOPOLOGY: how many members; else 0.
 int32_t gossip_event_code(const gossip_event *event);
 
-// The event in words, for GOSSIP_EVENT_NODE_STATE, _WARNING, _LOG and _ENTRY_REFUSED; else empty. Never NULL. *len (may
+// The event in words, for GOSSIP_EVENT_NODE_STATE, _WARNING, _LOG, _TOPOLOGY and _ENTRY_REFUSED; else empty. Never NULL. *len (may
 // be NULL) is without the NUL that follows.
-const char *gossip_event_text(const gossip_event *event, size_t *len);
+const char *gossip_event_text(const gossip_event *event,
+                              size_t *len);
 
 // GOSSIP_EVENT_LOG: the part of the library that speaks; GOSSIP_EVENT_ENTRY_REFUSED: the key; else empty. Otherwise as
 // gossip_event_text.

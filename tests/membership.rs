@@ -2,7 +2,12 @@
 
 mod sim;
 
+use cluster_gossip::error::Status;
+use cluster_gossip::store::NodeState;
 use cluster_gossip::store::members::MemberStatus;
+use cluster_gossip::store::own::key;
+use cluster_gossip::wire::proto::cluster::MemberHeartbeat;
+use prost::Message;
 use rand::Rng;
 use sim::run::{MS, SECOND, at_rest, must, seeds};
 use sim::{Network, World, check};
@@ -215,4 +220,119 @@ fn idle_traffic_does_not_grow_with_the_cluster() {
         println!("{n} idle members: {each} B/s each");
         assert!(each <= 120, "{n} members: {each} B/s each");
     }
+}
+
+#[test]
+fn a_banned_member_is_hidden_everywhere_until_the_ban_is_lifted_by_anyone() {
+    for seed in seeds(4) {
+        let mut world = cluster(seed, 8, Network { loss: 0.05, ..Network::default() });
+        world.set(3, "k", b"before", None);
+        world.run(SECOND);
+        world.call(1, |engine, now| engine.ban(now, "m3")).unwrap();
+        world.call(2, |engine, now| engine.ban(now, "m3")).unwrap();
+        let hidden = |w: &World| {
+            let at_all = (0..8).all(|n| n == 3 || w.nodes[n].store.get(w.now, Some("m3"), "k", false).is_empty());
+            at_all && all_hold(w, "m3", MemberStatus::Banned)
+        };
+        assert!(world.run_until(5 * SECOND, 10 * MS, hidden), "seed {seed}");
+        let state = |w: &World| w.nodes[3].store.state();
+        assert!(world.run_until(5 * SECOND, 10 * MS, |w| state(w) == NodeState::Banned), "seed {seed}");
+        let refused = world.nodes[3].store.set(world.now, "k", "", b"no", None, false);
+        assert_eq!(refused.unwrap_err().status(), Status::Banned);
+        // The ban outlives those who have set it.
+        world.kill(1);
+        world.leave(2);
+        world.run(30 * SECOND);
+        let late = world.start("late", &[0], |_| ());
+        world.run(5 * SECOND);
+        assert!(hidden(&world) && status(&world, late, "m3") == Some(MemberStatus::Banned), "seed {seed}");
+        // Two that ban each other agree about it, and a third lifts both.
+        world.call(3, |engine, now| engine.ban(now, "m4")).unwrap();
+        world.run(5 * SECOND);
+        assert!(all_hold(&world, "m4", MemberStatus::Banned), "seed {seed}");
+        world.call(late, |engine, now| engine.unban(now, "m3")).unwrap();
+        world.call(late, |engine, now| engine.unban(now, "m4")).unwrap();
+        let back = |w: &World| all_hold(w, "m3", MemberStatus::Alive) && all_hold(w, "m4", MemberStatus::Alive);
+        assert!(world.run_until(5 * SECOND, 10 * MS, back), "seed {seed}");
+        assert!(world.run_until(5 * SECOND, 10 * MS, |w| state(w) == NodeState::Joined), "seed {seed}");
+        world.set(3, "k", b"after", None);
+        assert!(world.run_until(5 * SECOND, 10 * MS, World::converged), "seed {seed}");
+        must(seed, check::order(&mut world));
+    }
+}
+
+#[test]
+fn members_that_see_the_same_members_publish_the_same_topology() {
+    let mut world = cluster(1, 10, Network::default());
+    let hashes = |w: &World| -> Vec<Vec<u8>> {
+        let all = w.nodes[0].store.get(w.now, None, key::TOPOLOGY, false);
+        all.iter().map(|v| v.entry.value().to_vec()).collect()
+    };
+    let before = hashes(&world);
+    assert_eq!(before.len(), 10);
+    assert!(before.windows(2).all(|w| w[0] == w[1]));
+    world.kill(7);
+    world.run(10 * SECOND);
+    let after = hashes(&world);
+    assert_eq!(after.len(), 9);
+    assert!(after.windows(2).all(|w| w[0] == w[1]) && after[0] != before[0]);
+    // Keys of the library's own are not among the hosts'.
+    assert!(world.nodes[0].store.get_prefix(world.now, None, "", false).is_empty());
+    assert_eq!(world.nodes[0].store.get_prefix(world.now, None, "cluster:", false).len(), 9);
+}
+
+#[test]
+fn statistics_are_published_when_they_change_and_not_too_often() {
+    let mut world = cluster(1, 5, Network::default());
+    let seq = |w: &World| w.nodes[4].store.get(w.now, Some("m2"), key::HEARTBEAT, false).first().map(|v| v.entry.seq());
+    assert_eq!(seq(&world), None);
+    world.nodes[2].store.set_statistic("echo", Some(3)).unwrap();
+    world.call(2, |engine, now| engine.handle_dirty(now));
+    world.run(SECOND);
+    let first = seq(&world);
+    assert!(first.is_some());
+    for n in 0..50 {
+        world.nodes[2].store.set_statistic("echo", Some(n)).unwrap();
+        world.call(2, |engine, now| engine.handle_dirty(now));
+        world.run(100 * MS);
+    }
+    assert_eq!(seq(&world), first, "published again within heartbeat_interval");
+    world.run(10 * SECOND);
+    let view = world.nodes[4].store.get(world.now, Some("m2"), key::HEARTBEAT, false);
+    let beat = MemberHeartbeat::decode(view[0].entry.value()).unwrap();
+    assert_eq!(beat.actor_statistics.unwrap().actor_count["echo"], 49);
+    assert_eq!(world.nodes[2].store.set_statistic("", Some(1)).unwrap_err().status(), Status::InvalidArgument);
+}
+
+#[test]
+fn a_heartbeat_that_stops_bans_and_one_that_comes_again_lifts_the_ban() {
+    let mut world = World::new(1, Network::default());
+    for i in 0..5 {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+        world.start(&format!("m{i}"), &seeds, |s| {
+            s.heartbeat_interval = SECOND;
+            s.heartbeat_expiration = 5 * SECOND;
+            s.suspicion_stalled = 60 * SECOND;
+        });
+    }
+    assert!(world.run_until(10 * SECOND, 100 * MS, World::converged));
+    world.run(20 * SECOND);
+    assert!((0..5).all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)));
+    // It answers probes too slowly to beat, but is not held dead: stopped for a while.
+    world.pause(2, 9 * SECOND);
+    world.run(8500 * MS);
+    let others_hold = |w: &World, wanted| [0, 1, 3, 4].iter().all(|n| status(w, *n, "m2") == Some(wanted));
+    let gone = others_hold(&world, MemberStatus::Banned) || others_hold(&world, MemberStatus::Suspect);
+    assert!(gone);
+    world.run(10 * SECOND);
+    assert!((0..5).all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)));
+}
+
+#[test]
+fn whoever_leaves_says_so_in_the_state_too() {
+    let mut world = cluster(1, 5, Network::default());
+    world.leave(3);
+    world.run(2 * SECOND);
+    assert_eq!(world.nodes[0].store.get(world.now, Some("m3"), key::LEFT, true).len(), 1);
+    assert!(all_hold(&world, "m3", MemberStatus::Left));
 }

@@ -148,6 +148,11 @@ fn check_relations(settings: &Settings) -> Result<()> {
     let at_most = [
         ("join_retry", "join_retry_max", settings.join_retry <= settings.join_retry_max),
         ("probe_timeout", "probe_interval", settings.probe_timeout <= settings.probe_interval),
+        (
+            "heartbeat_interval",
+            "heartbeat_expiration",
+            settings.heartbeat_expiration.is_zero() || settings.heartbeat_interval <= settings.heartbeat_expiration,
+        ),
         ("suspicion_min", "suspicion_silent", settings.suspicion_min <= settings.suspicion_silent),
         ("max_value_size", "max_state_size_per_member", settings.max_value_size <= settings.max_state_size_per_member),
         ("departed_grace", "departed_record", settings.departed_grace <= settings.departed_record),

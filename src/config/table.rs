@@ -438,6 +438,29 @@ pub static ROWS: &[Row] = &[
     },
     Row {
         unit: c"ms",
+        default: c"10s",
+        bounds: c"10ms..24h",
+        live: true,
+        text: c"How often the host's statistics are published under cluster:heartbeat at most, when they have changed; with heartbeat_expiration so often in any case. Lower: fresher, for more traffic from each member to all.",
+        ..row(c"heartbeat_interval", Access::Duration(|s| &mut s.heartbeat_interval))
+    },
+    Row {
+        unit: c"ms",
+        default: c"0ms",
+        bounds: c"0ms..24h",
+        live: true,
+        text: c"A member whose heartbeat has not come for so long is banned until it comes again. 0: never, for whether a member is there is found out by probes. As in Proto.Actor; give it to all members alike, at several times heartbeat_interval.",
+        ..row(c"heartbeat_expiration", Access::Duration(|s| &mut s.heartbeat_expiration))
+    },
+    Row {
+        default: c"200",
+        bounds: c"0..1000000",
+        live: true,
+        text: c"In a cluster of up to so many members this node publishes a hash of who is here under cluster:topology, a second after the last change. 0: never. Every member sends it to every other at each change, so it does not suit large clusters; GOSSIP_EVENT_TOPOLOGY tells the host at any size.",
+        ..row(c"topology_members", Access::Integer(|s| &mut s.topology_members))
+    },
+    Row {
+        unit: c"ms",
         default: c"50ms",
         bounds: c"10ms..1m",
         text: c"Pause before a seed that has not answered is tried again; it grows by 1.6 each time, up to join_retry_max. Lower: joins sooner where seeds start at the same time, for more packets to absent seeds.",

@@ -7,10 +7,14 @@ use hashbrown::HashSet;
 use super::Engine;
 use crate::error::Status;
 use crate::store::NodeState;
-use crate::store::event::kind;
+use crate::store::event::{Level, kind};
 use crate::store::members::MemberStatus;
+use crate::store::own::key;
 use crate::time::Time;
 use crate::wire::frame::Row;
+
+/// The type of an entry that says all by being there.
+const EMPTY: &str = "type.googleapis.com/google.protobuf.Empty";
 
 /// How often those that have not acknowledged are told again, or others instead.
 const REPEAT: Duration = Duration::from_millis(100);
@@ -40,6 +44,10 @@ impl Engine {
             return;
         }
         self.expire(now);
+        // For those who read the state as Proto.Actor has it; for members it is the claim that counts.
+        if let Err(error) = self.store.set_reserved(now, key::LEFT, EMPTY, &[], false) {
+            self.log(now, Level::Debug, || format!("{} is not published: {error}", key::LEFT));
+        }
         self.store.refuse_writes(Some(Status::Left));
         self.drain_own(now);
         self.store.set_state(now, Leaving, "leave was called");

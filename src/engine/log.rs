@@ -154,6 +154,14 @@ impl Log {
         advanced
     }
 
+    /// All entries, tombstones included, ascending by number.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.items.values().filter_map(|item| match item {
+            Item::Entry(entry) => Some(entry),
+            Item::Stub => None,
+        })
+    }
+
     /// The entry with this number.
     pub fn entry(&self, seq: u64) -> Option<&Entry> {
         match self.items.get(&seq)? {

@@ -90,20 +90,26 @@ impl Engine {
     pub(super) fn insert_member(&mut self, claim: Claim, now: Time) {
         let nonce = claim.life.nonce;
         self.ids.insert(claim.life.id.as_str().into(), nonce);
-        self.store.members.put(claim.view(None, nonce == self.me));
         self.members.insert(nonce, Member::new(claim));
+        if let Some(view) = self.view(nonce) {
+            self.store.members.put(view);
+        }
         self.refresh_presence(nonce);
+        self.topology_changed(now);
         self.touch(now, nonce, self.settle());
     }
 
     /// Tells hosts and peers that a member's record has changed.
     pub(super) fn member_updated(&mut self, now: Time, nonce: u64, event: u32) {
-        let Some(member) = self.members.get(&nonce) else { return };
-        let view = member.claim.view(member.peer.srtt_us, nonce == self.me);
+        let Some(view) = self.view(nonce) else { return };
         self.store.members.put(view.clone());
         self.refresh_presence(nonce);
+        self.topology_changed(now);
         self.touch(now, nonce, Duration::ZERO);
         self.store.member_changed(event, &view, now);
+        if matches!(event, kind::MEMBER_DEAD | kind::MEMBER_LEFT) && nonce != self.me {
+            self.inherit_bans(now, nonce);
+        }
     }
 
     /// What is known of a life, be it here, departed, or only remembered.
@@ -319,8 +325,10 @@ impl Engine {
     /// A later life of its id has come: the former one goes at once, with its entries. Gives whether it was here.
     fn supersede(&mut self, now: Time, nonce: u64) -> bool {
         let store = self.store.clone();
+        self.inherit_bans(now, nonce);
         let Some(mut member) = self.take_member(nonce) else { return false };
         member.log.clear(&store);
+        self.bans_changed(now);
         // Not "left", which would be final: if it is the later one after all, it refutes.
         member.claim.accuse(now, MemberStatus::Dead, Cause::Replaced, self.me);
         self.remember_departed(member.claim);
@@ -386,6 +394,7 @@ impl Engine {
             let Some(mut member) = self.take_member(nonce) else { continue };
             member.claim.status = status;
             member.log.clear(&store);
+            self.bans_changed(now);
             let view = member.claim.view(None, false);
             self.remember_departed(member.claim);
             self.store.member_changed(kind::MEMBER_REMOVED, &view, now);

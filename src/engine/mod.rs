@@ -8,12 +8,14 @@
 //! What hosts are told goes through the [`Store`], which the engine drives.
 
 mod arc;
+mod bans;
 mod changes;
 mod claims;
 mod content;
 mod describe;
 mod dispatch;
 mod exchange;
+mod heartbeat;
 mod held;
 mod join;
 mod leave;
@@ -25,6 +27,7 @@ mod outbox;
 mod probe;
 mod rumor;
 mod suspicion;
+mod topology;
 mod transfer;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -45,8 +48,10 @@ use crate::store::members::{Cause, MemberStatus};
 use crate::time::Time;
 use crate::wire::frame::Roots;
 use crate::wire::packet;
+use bans::Bans;
 use changes::Changes;
 use claims::Claims;
+use heartbeat::Heartbeat;
 use join::Seed;
 use leave::Leaving;
 use member::{Claim, Member};
@@ -55,6 +60,7 @@ use outbox::Outbox;
 use probe::Probes;
 use rumor::Rumors;
 use suspicion::Suspicions;
+use topology::Topology;
 
 /// Where bytes are to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +188,9 @@ pub struct Engine {
     claims: Claims,
     probes: Probes,
     suspicions: Suspicions,
+    bans: Bans,
+    heartbeat: Heartbeat,
+    topology: Topology,
     transfers: transfer::Transfers,
     contents: content::Contents,
     /// The sender of this packet, which is no member, was answered.
@@ -229,6 +238,9 @@ impl Engine {
             claims: Claims::new(now),
             probes: Probes::new(now, settings.probe_interval, settings.probe_random_interval, &mut rng),
             suspicions: Suspicions::default(),
+            bans: Bans::default(),
+            heartbeat: Heartbeat::default(),
+            topology: Topology::default(),
             transfers: transfer::Transfers::default(),
             contents: content::Contents::new(now, &mut rng),
             answered_stranger: false,
@@ -273,6 +285,7 @@ impl Engine {
     /// The store has been written to since.
     pub fn handle_dirty(&mut self, now: Time) {
         self.expire(now);
+        self.heartbeat_changed(now);
         self.drain_own(now);
         self.out.flush(&mut self.counters);
     }
@@ -289,6 +302,8 @@ impl Engine {
         self.claims_timeout(now);
         self.suspicion_timeout(now);
         self.probe_timeout(now);
+        self.topology_timeout(now);
+        self.heartbeat_timeout(now);
         self.content_timeout(now);
         self.join_timeout(now);
         self.leave_timeout(now);
@@ -404,6 +419,8 @@ impl Engine {
             .min(self.claims.next_timeout())
             .min(self.probes.next_timeout())
             .min(self.suspicions.next_timeout())
+            .min(self.heartbeat.next_timeout())
+            .min(self.topology.next_timeout())
             .min(self.eager_at.unwrap_or(Time::NEVER))
             .min(self.contents.next_timeout())
             .min(self.housekeeping_at)
@@ -492,6 +509,7 @@ impl Engine {
         if me.log.oldest_tombstone().is_some() && me.log.collect(now.back(grace), keep, &store) {
             self.counters.tombstone_collections += 1;
         }
+        self.expire_heartbeats(now);
         self.forget_departed(now);
     }
 

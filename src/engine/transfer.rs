@@ -368,12 +368,16 @@ impl Engine {
             return false; // only the owner knows what is right
         }
         let life = member.claim.life.clone();
+        let bans = segment.entries().any(|e| e.key == crate::store::own::key::BANNED);
         let applied = member.log.apply(segment, &life, &store, &limits, now);
         let expiry = member.log.next_expiry();
         self.note_expiry(owner, expiry);
         let advanced = applied.advanced;
         self.asked_came(now, sender, owner);
         self.applied(now, owner, applied);
+        if bans {
+            self.bans_changed(now);
+        }
         advanced
     }
 
@@ -397,7 +401,7 @@ impl Engine {
             self.counters.segments_useless += 1;
         }
         for (key, reason) in applied.refused {
-            let Some(view) = self.members.get(&owner).map(|m| m.claim.view(None, false)) else { return };
+            let Some(view) = self.view(owner) else { return };
             let text = format!("{key:?} of member {:?} is not kept here: {reason}", view.life.id);
             self.store.hub.entry_refused(&view, &key, &text, now);
             self.log(now, Level::Warn, || text);

@@ -42,7 +42,8 @@ pub const GOSSIP_EVENT_NODE_STATE: u32 = 0x10000u32;
 pub const GOSSIP_EVENT_SYNCED: u32 = 0x20000u32;
 /// Reserved.
 pub const GOSSIP_EVENT_CONSENSUS: u32 = 0x40000u32;
-/// Reserved.
+/// Who is here has changed, and has stayed the same for a second; code: how many members, this node included; text: 16 hex digits,
+/// which are the same at every member that sees the same members.
 pub const GOSSIP_EVENT_TOPOLOGY: u32 = 0x80000u32;
 /// Something is wrong that nobody would notice; code: a status, text: in words. Rate-limited.
 pub const GOSSIP_EVENT_WARNING: u32 = 0x100000u32;
@@ -202,14 +203,15 @@ pub unsafe extern "C" fn gossip_event_conflated(event: *const gossip_event) -> u
     unsafe { part(event, 0, |e| e.event().conflated) }
 }
 
-/// GOSSIP_EVENT_NODE_STATE: GOSSIP_STATE_*; GOSSIP_EVENT_WARNING: a status; GOSSIP_EVENT_LOG: GOSSIP_LOG_*; else 0.
+/// GOSSIP_EVENT_NODE_STATE: GOSSIP_STATE_*; GOSSIP_EVENT_WARNING: a status; GOSSIP_EVENT_LOG: GOSSIP_LOG_*;
+/// GOSSIP_EVENT_TOPOLOGY: how many members; else 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_event_code(event: *const gossip_event) -> i32 {
     // SAFETY: as in gossip_event_kind.
     unsafe { part(event, 0, |e| e.event().code) }
 }
 
-/// The event in words, for GOSSIP_EVENT_NODE_STATE, _WARNING, _LOG and _ENTRY_REFUSED; else empty. Never NULL. *len (may
+/// The event in words, for GOSSIP_EVENT_NODE_STATE, _WARNING, _LOG, _TOPOLOGY and _ENTRY_REFUSED; else empty. Never NULL. *len (may
 /// be NULL) is without the NUL that follows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_event_text(event: *const gossip_event, len: *mut usize) -> *const c_char {

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`types`] | the types of the header |
 //! | [`status`], [`setting`] | the tables that bindings read: statuses, settings |
-//! | [`config`], [`node`], [`state`], [`entries`], [`members`], [`sub`], [`queue`], [`events`], [`bytes`] | the functions, a file for each object |
+//! | [`config`], [`node`], [`cluster`], [`state`], [`entries`], [`members`], [`sub`], [`queue`], [`events`], [`bytes`] | the functions, a file for each object |
 //! | `handle` | ids and what they name |
 //! | `guard`, `input`, `text` | panics and error texts, arguments, texts handed out |
 //! | `eventfd` | the file descriptor of a queue |
@@ -15,6 +15,7 @@
 #![allow(clippy::missing_safety_doc)] // what pointers must be is said once, at the beginning of the header
 
 pub mod bytes;
+pub mod cluster;
 pub mod config;
 pub mod entries;
 mod eventfd;

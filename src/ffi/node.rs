@@ -306,7 +306,7 @@ fn known_format(format: i32, allowed: &[i32]) -> Result<Format> {
 }
 
 /// Runs a call whose result are bytes or a text.
-fn give<B: Into<Vec<u8>>>(out: *mut *mut gossip_bytes, call: impl FnOnce() -> Result<B>) -> gossip_status {
+pub(super) fn give<B: Into<Vec<u8>>>(out: *mut *mut gossip_bytes, call: impl FnOnce() -> Result<B>) -> gossip_status {
     guard(|| {
         // SAFETY: every function that passes `out` here has it from a caller that passes NULL or a place for a result.
         let place = unsafe { self::out(out) }?;

@@ -17,7 +17,8 @@ use crate::wire::value::{self, Plain};
 /// Flag of gossip_get and gossip_members_get: also members that are dead, left or banned; their state is kept for a
 /// grace period.
 pub const GOSSIP_GET_DEPARTED: u32 = 1u32;
-/// Flag of gossip_get: the key is a prefix. An empty one stands for every key, the well-known ones too.
+/// Flag of gossip_get: the key is a prefix. An empty one stands for every key of the hosts' own; those of the library begin
+/// "cluster:", and are given only for a prefix that begins so.
 pub const GOSSIP_GET_PREFIX: u32 = 2u32;
 /// Flag of gossip_set_with and gossip_set_plain: no new sequence number if type and value are what is there, and neither
 /// that nor this has a time to live.

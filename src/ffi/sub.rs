@@ -108,8 +108,9 @@ unsafe fn filter(what: u32, member: *const c_char, key: *const c_char, key_len: 
 }
 
 /// Subscribes a callback to events of a node: kinds in `what` (GOSSIP_EVENT_*, one or more), about one member or any
-/// (NULL); events of entries about one key, or with GOSSIP_SUB_PREFIX about keys with that beginning, or any (key NULL);
-/// flags GOSSIP_SUB_*. Where events come faster than `fn` returns, those of one entry or member become one.
+/// (NULL); events of entries about one key, or with GOSSIP_SUB_PREFIX about keys with that beginning, or any (key NULL):
+/// any of the hosts' own, for keys beginning "cluster:" are the library's and are told only if `key` begins so; flags
+/// GOSSIP_SUB_*. Where events come faster than `fn` returns, those of one entry or member become one.
 ///
 /// `user` is handed to `fn` and `drop`. `drop` (may be NULL) is called once, after the last call of `fn`, when the
 /// subscription or its node has ended. On failure nothing was taken, and `drop` is not called. `fn` may run before this

@@ -34,6 +34,28 @@ pub fn instant_of(now: Time, time: Time) -> Instant {
     origin() + elapsed + ahead
 }
 
+/// How long the host has been asleep in all, while the clock of [`now`] stood still: the lead of `CLOCK_BOOTTIME` over
+/// `CLOCK_MONOTONIC`. Zero where the system does not tell.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+pub fn asleep() -> Duration {
+    let read = |clock| {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the call writes one `timespec`, to a place that is one.
+        let failed = unsafe { libc::clock_gettime(clock, &mut time) } != 0;
+        let nanos = Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0));
+        if failed { Duration::ZERO } else { Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0)) + nanos }
+    };
+    let monotonic = read(libc::CLOCK_MONOTONIC);
+    read(libc::CLOCK_BOOTTIME).saturating_sub(monotonic)
+}
+
+/// How long the host has been asleep in all; this system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn asleep() -> Duration {
+    Duration::ZERO
+}
+
 /// The wall clock, in milliseconds since 1970 in UTC.
 pub fn wall_ms() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -24,6 +24,8 @@ const INPUTS: usize = 16;
 const DATAGRAMS_BUSY: usize = 8;
 /// After an input of more bytes than this, datagrams have their turn.
 const LARGE: usize = 64 << 10;
+/// Time that the host has slept counts from here on: the two clocks are not read at the same moment.
+const SLEEP: Duration = Duration::from_millis(500);
 /// The largest datagram there is.
 const BUFFER: usize = 64 << 10;
 /// How long to wait before a name that is to be advertised is looked up again, at first and at most.
@@ -36,6 +38,8 @@ pub struct Driver {
     pub udp: Arc<Udp>,
     pub tasks: Arc<Tasks>,
     pub inbox: mpsc::Receiver<Input>,
+    /// How long the host had been asleep when this was last looked at.
+    pub asleep: Duration,
 }
 
 /// Runs the node until it is closed, and ends it, also after a panic.
@@ -117,6 +121,17 @@ impl Driver {
         let Some(core) = guard.as_mut() else { return Round { now, more: false, next: Time::NEVER } };
         let mut more = false;
 
+        let asleep = clock::asleep();
+        if asleep > self.asleep + SLEEP {
+            core.engine.handle_sleep(now, asleep - self.asleep);
+            more |= core.drain(store, now, DRAIN);
+        }
+        self.asleep = asleep;
+        for to in self.udp.unreachable() {
+            shared.stats.udp_unreachable.one();
+            core.engine.handle_unreachable(now, to);
+            more |= core.drain(store, now, DRAIN);
+        }
         if shared.signals.take_dirty() {
             core.engine.handle_dirty(now);
             more |= core.drain(store, now, DRAIN);

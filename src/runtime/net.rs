@@ -4,9 +4,11 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -15,7 +17,7 @@ use tokio::task::JoinSet;
 use super::drain::Io;
 use super::fork::FdGuard;
 use super::resolve::{literal, reachable, resolve};
-use super::socket::{Family, is_too_big, plain};
+use super::socket::{Family, is_refusal, is_too_big, plain, undelivered};
 use super::stats::Stats;
 use super::stream::{Room, Uploads, reach};
 use crate::engine::{Path, Reached};
@@ -34,6 +36,9 @@ pub enum Input {
     /// The address to advertise has been found out, or why it has not.
     Advertise(Result<SocketAddr, String>),
 }
+
+/// Answers of the network taken in at one wake-up.
+const UNREACHABLES: usize = 64;
 
 /// Inputs that wait for the task of the node.
 pub const INBOX: usize = 64;
@@ -85,13 +90,15 @@ pub struct Udp {
     _guard: FdGuard,
     socket: UdpSocket,
     family: Family,
+    /// The network has said that a datagram could not be delivered.
+    refused: AtomicBool,
 }
 
 impl Udp {
     /// Gives the socket to the event loop in whose context this is called.
     pub fn new(socket: std::net::UdpSocket, family: Family) -> io::Result<Udp> {
         let socket = UdpSocket::from_std(socket)?;
-        Ok(Udp { _guard: FdGuard::new(&socket), socket, family })
+        Ok(Udp { _guard: FdGuard::new(&socket), socket, family, refused: AtomicBool::new(false) })
     }
 
     /// What can be reached.
@@ -99,14 +106,54 @@ impl Udp {
         self.family
     }
 
-    /// Completes when there is something to receive.
+    /// Completes when there is something to receive, be it the network's answer that a datagram could not be delivered.
     pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+        let ready = self.socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        self.refused.store(ready.is_error() || self.refused.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Where datagrams could not be delivered, as the network has said since the last call.
+    pub fn unreachable(&self) -> Vec<SocketAddr> {
+        if !self.refused.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        // Says to the event loop that there is nothing more, once there is not.
+        let _ = self.socket.try_io(Interest::ERROR, || {
+            while all.len() < UNREACHABLES {
+                match undelivered(&self.socket) {
+                    Ok(Some(to)) => all.push(plain(to)),
+                    Ok(None) => {}
+                    Err(_) => break,
+                }
+            }
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        all
+    }
+
+    /// Sends a datagram. The system reports what became of an earlier one with the next call: that says nothing about
+    /// this one, which is then tried again.
+    fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        match self.socket.try_send_to(bytes, to) {
+            Err(e) if is_refusal(&e) => {
+                self.refused.store(true, Ordering::Relaxed);
+                self.socket.try_send_to(bytes, to)
+            }
+            result => result,
+        }
     }
 
     /// Receives a datagram, if there is one.
     pub fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (n, from) = self.socket.try_recv_from(buffer)?;
+        let (n, from) = match self.socket.try_recv_from(buffer) {
+            Err(e) if is_refusal(&e) => {
+                self.refused.store(true, Ordering::Relaxed);
+                self.socket.try_recv_from(buffer)?
+            }
+            result => result?,
+        };
         Ok((n, plain(from)))
     }
 }
@@ -134,7 +181,7 @@ impl Io for Net {
             self.stats.udp_send_errors.one();
             return self.failed(to, Path::Datagram, false, "of the other IP version than this node is bound to".into());
         };
-        match self.udp.socket.try_send_to(bytes, address) {
+        match self.udp.send(bytes, address) {
             Ok(_) => {
                 self.stats.udp_sent_packets.one();
                 self.stats.udp_sent_bytes.add(bytes.len());

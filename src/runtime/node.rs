@@ -165,7 +165,13 @@ impl Node {
         }
         let shared = Shared::new(member, shown, store, signals, stats, core, bound.local, pool);
         shared.log(Level::Info, || format!("open: listening at {}, advertised as {}", bound.local, choice.address));
-        runtime.spawn(driver::run(Driver { shared: shared.clone(), udp, tasks, inbox: incoming }));
+        runtime.spawn(driver::run(Driver {
+            shared: shared.clone(),
+            udp,
+            tasks,
+            inbox: incoming,
+            asleep: clock::asleep(),
+        }));
         Ok(Node { handles: Arc::new(Handles { shared }) })
     }
 
@@ -279,6 +285,36 @@ impl Node {
     /// The time on the clock that entries and members carry.
     pub fn now(&self) -> Time {
         clock::now()
+    }
+
+    /// Bans a member id, in all of its lives, until a member lifts it. All members heed it.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: no member id, or this node's own; those of [`Node::set`].
+    pub fn ban(&self, id: &str) -> Result<()> {
+        self.open_shared()?.with_engine(|engine, now| engine.ban(now, id))?
+    }
+
+    /// Lifts every ban of a member id, whoever has set it.
+    ///
+    /// # Errors
+    /// Those of [`Node::set`].
+    pub fn unban(&self, id: &str) -> Result<()> {
+        self.open_shared()?.with_engine(|engine, now| engine.unban(now, id))?
+    }
+
+    /// The bans that stand, as JSON: a list of objects with `id`, and `by`, the member that has banned it.
+    pub fn bans_json(&self) -> Result<String> {
+        self.open_shared()?.with_engine(|engine, _| engine.bans_json())
+    }
+
+    /// Sets one of this host's statistics, which all members read under `cluster:heartbeat` (`cluster.MemberHeartbeat`); with
+    /// `None` it is taken out. Published at most once per `heartbeat_interval`.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `Limit`.
+    pub fn set_statistic(&self, name: &str, value: Option<i64>) -> Result<()> {
+        self.open_shared()?.store.set_statistic(name, value)
     }
 
     // ---- settings ----

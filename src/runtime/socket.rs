@@ -111,6 +111,93 @@ pub fn is_too_big(e: &io::Error) -> bool {
     e.raw_os_error() == Some(WSAEMSGSIZE)
 }
 
+/// Whether the system reports with this error that an earlier datagram could not be delivered.
+#[cfg(target_os = "linux")]
+pub fn is_refusal(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH))
+}
+
+/// Whether the system reports with this error that an earlier datagram could not be delivered.
+#[cfg(not(target_os = "linux"))]
+pub fn is_refusal(_: &io::Error) -> bool {
+    false
+}
+
+/// Asks the system to tell where datagrams could not be delivered (`IP_RECVERR`).
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn ask_for_undelivered(socket: &Socket, domain: Domain, dual: bool) {
+    use std::os::fd::AsRawFd;
+    let set = |level, name| {
+        let on: libc::c_int = 1;
+        // SAFETY: the pointer and the length are those of `on`, which lives until the call returns.
+        // Best effort: without it a silent member is found out a little later.
+        let _ = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                level,
+                name,
+                (&raw const on).cast(),
+                size_of_val(&on) as libc::socklen_t,
+            )
+        };
+    };
+    if domain == Domain::IPV6 {
+        set(libc::IPPROTO_IPV6, libc::IPV6_RECVERR);
+    }
+    if domain == Domain::IPV4 || dual {
+        set(libc::IPPROTO_IP, libc::IP_RECVERR);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_undelivered(_: &Socket, _: Domain, _: bool) {}
+
+/// Where a datagram could not be delivered, as some host on the way has said; `None`: another kind of message was there.
+/// `WouldBlock`: there is none.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+pub fn undelivered(socket: &impl std::os::fd::AsRawFd) -> io::Result<Option<SocketAddr>> {
+    // SAFETY: all of these are plain numbers and pointers, for which zero is a value.
+    let (mut name, mut message): (libc::sockaddr_storage, libc::msghdr) =
+        unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+    // Of `u64`, for the alignment that control messages need.
+    let mut control = [0u64; 64];
+    message.msg_name = (&raw mut name).cast();
+    message.msg_namelen = size_of_val(&name) as libc::socklen_t;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+    // SAFETY: name and control of the message are the buffers above, with their sizes; it has no part for data.
+    if unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, flags) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut told = false;
+    // SAFETY: the message was filled in by the call above, and its control buffer still stands; headers are only read where
+    // these macros say that there is one, and an extended error only from one that says that it is one.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&message);
+        while !header.is_null() {
+            let kind = ((*header).cmsg_level, (*header).cmsg_type);
+            if kind == (libc::IPPROTO_IP, libc::IP_RECVERR) || kind == (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) {
+                let error = std::ptr::read_unaligned(libc::CMSG_DATA(header).cast::<libc::sock_extended_err>());
+                let by_network = matches!(error.ee_origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6);
+                told |= by_network && is_refusal(&io::Error::from_raw_os_error(error.ee_errno as i32));
+            }
+            header = libc::CMSG_NXTHDR(&message, header);
+        }
+    }
+    // SAFETY: the system has written an address of this length; `name` was all zero beyond.
+    let address = unsafe { socket2::SockAddr::new(std::mem::transmute_copy(&name), message.msg_namelen) };
+    Ok(address.as_socket().filter(|_| told))
+}
+
+/// Where a datagram could not be delivered; this system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn undelivered<T>(_: &T) -> io::Result<Option<SocketAddr>> {
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
 fn bind_to(address: SocketAddr) -> io::Result<Bound> {
     let tries = if address.port() == 0 { PORT_TRIES } else { 1 };
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
@@ -140,6 +227,7 @@ fn bind_pair(address: SocketAddr) -> io::Result<Bound> {
     let udp = new(Type::DGRAM, Protocol::UDP)?;
     // Best effort: what the system allows is what there is.
     let _ = udp.set_recv_buffer_size(RECEIVE_BUFFER);
+    ask_for_undelivered(&udp, domain, dual);
     udp.bind(&address.into())?;
     let udp: UdpSocket = udp.into();
     let local = udp.local_addr()?;
@@ -221,5 +309,20 @@ mod tests {
             (&buffer[..n], from),
             (&b"hello"[..], SocketAddr::new(Ipv4Addr::LOCALHOST.into(), bound.local.port()))
         );
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_tells_where_nobody_is() {
+        let bound = bind("127.0.0.1:0").unwrap();
+        let nobody = {
+            let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
+            gone.local_addr().unwrap()
+        };
+        assert_eq!(undelivered(&bound.udp).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        bound.udp.send_to(b"hello", nobody).unwrap();
+        // On loopback the answer is there when the call returns; elsewhere this would have to wait.
+        assert_eq!(undelivered(&bound.udp).unwrap(), Some(nobody));
+        assert_eq!(undelivered(&bound.udp).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

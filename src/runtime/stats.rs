@@ -47,6 +47,7 @@ stats! {
     udp_received_bytes: "Payload bytes of those datagrams.";
     udp_send_dropped: "Datagrams dropped because the socket's send buffer was full.";
     udp_send_errors: "Datagrams that the operating system refused to send.";
+    udp_unreachable: "Datagrams that the network said could not be delivered.";
     udp_receive_errors: "Errors on receiving datagrams.";
     tcp_probes: "Connections tried only to see whether a member that does not answer is still there.";
     tcp_sent_messages: "Messages written to streams.";

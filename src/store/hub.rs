@@ -16,7 +16,8 @@ use parking_lot::RwLock;
 
 use super::entry::Entry;
 use super::event::{Level, kind};
-use super::members::{MemberView, Members};
+use super::members::{MemberStatus, MemberView, Members};
+use super::own::is_asked_for;
 use super::queue::{Note, Queue, Subscriber, Ticket};
 use crate::time::Time;
 
@@ -93,8 +94,10 @@ impl Sub {
 
     fn wants_entry(&self, entry: &Entry, own_id: &str) -> bool {
         let key = entry.key_with_nul();
+        let key = &key[..key.len() - 1];
         self.filter.what & CHANGES != 0
-            && self.wants_key(&key[..key.len() - 1])
+            && self.wants_key(key)
+            && is_asked_for(key, self.filter.key.as_ref().map(|k| k.as_bytes()))
             && self.wants_member(entry.head().life.id.as_str(), own_id)
     }
 }
@@ -132,6 +135,9 @@ impl Shared {
             return;
         }
         let list = self.list.read();
+        if list.subs.is_empty() || self.members.status(entry.head().life.nonce) == MemberStatus::Banned {
+            return;
+        }
         let mut hash = None;
         for sub in &list.subs {
             if sub.wants_entry(entry, &self.own_id) {
@@ -243,6 +249,14 @@ impl Hub {
         }
     }
 
+    /// Who is here has changed, and has come to rest: so many members, with this hash.
+    pub fn topology(&self, members: usize, hash: u64, _now: Time) {
+        let code = i32::try_from(members).unwrap_or(i32::MAX);
+        let text = || format!("{hash:016x}").into();
+        let note = || Note { kind: kind::TOPOLOGY, code, text: text(), target: None, member: None };
+        self.shared.note(note, kind::TOPOLOGY, |_| true);
+    }
+
     /// Something silent is wrong; `code` is a status, `text` says it in words.
     pub fn warning(&self, code: i32, text: &str, _now: Time) {
         let note = || Note { kind: kind::WARNING, code, text: text.into(), target: None, member: None };
@@ -310,7 +324,8 @@ impl Hub {
         let this = Sub { id: sub, filter, queue: queue.clone(), ticket };
         if this.filter.what & kind::ENTRY_CHANGED != 0 {
             initial(&mut |entries| {
-                let wanted = entries.iter().filter(|entry| this.wants_entry(entry, &shared.own_id));
+                let banned = |entry: &Entry| shared.members.status(entry.head().life.nonce) == MemberStatus::Banned;
+                let wanted = entries.iter().filter(|entry| this.wants_entry(entry, &shared.own_id) && !banned(entry));
                 queue.collect(ticket, wanted.map(|entry| (entry, shared.hash_entry(entry))));
             });
         }

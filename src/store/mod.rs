@@ -14,6 +14,7 @@ pub mod pack;
 pub mod queue;
 mod shards;
 mod snapshot;
+pub mod statistics;
 
 use std::sync::Arc;
 
@@ -86,6 +87,8 @@ pub struct Store {
     shards: shards::Shards,
     types: interner::Interner,
     own: Mutex<own::Own>,
+    /// What the host counts.
+    pub statistics: statistics::Statistics,
     settings: RwLock<Arc<Settings>>,
     progress: Mutex<Progress>,
     waker: Arc<dyn Waker>,
@@ -101,6 +104,7 @@ impl Store {
             shards: shards::Shards::default(),
             types: interner::Interner::default(),
             own: own::Own::new(life),
+            statistics: statistics::Statistics::default(),
             settings: RwLock::new(settings),
             progress: Mutex::new(Progress {
                 state: NodeState::Starting,
@@ -142,13 +146,17 @@ impl Store {
         found
     }
 
-    /// Like [`Store::get`], for every key that begins with `prefix`; ordered by member id and key. Walks all entries.
+    /// Like [`Store::get`], for every key that begins with `prefix`; ordered by member id and key. Keys of the library's own
+    /// are given only if the prefix is of theirs. Walks all entries.
     pub fn get_prefix(&self, now: Time, member: Option<&str>, prefix: &str, departed: bool) -> Vec<EntryView> {
         let mut found = Vec::new();
         self.members.with_status(|status| {
             self.shards.each_shard(|shard| {
                 for entry in shard {
-                    if entry.key().starts_with(prefix) && member.is_none_or(|id| entry.head().life.id.as_str() == id) {
+                    if entry.key().starts_with(prefix)
+                        && own::is_asked_for(entry.key().as_bytes(), Some(prefix.as_bytes()))
+                        && member.is_none_or(|id| entry.head().life.id.as_str() == id)
+                    {
                         push_view(&mut found, entry, status, departed, now);
                     }
                 }
@@ -258,6 +266,13 @@ impl Store {
             self.hub.entry_changed(entry, now);
         }
         old
+    }
+
+    /// Tells an entry that was held back while its member was banned.
+    pub fn offer_again(&self, entry: &Entry, now: Time) {
+        if entry.is_visible(now) {
+            self.hub.entry_changed(entry, now);
+        }
     }
 
     /// Tells that an entry of another member is seen no more, its time to live being over.

@@ -17,6 +17,25 @@ use crate::time::Time;
 /// Keys that begin so are the library's own.
 pub const RESERVED_PREFIX: &str = "cluster:";
 
+/// Keys of the library's own, as Proto.Actor names them.
+pub mod key {
+    /// Hash of who is here, as `cluster.ClusterTopology`.
+    pub const TOPOLOGY: &str = "cluster:topology";
+    /// The host's statistics, as `cluster.MemberHeartbeat`.
+    pub const HEARTBEAT: &str = "cluster:heartbeat";
+    /// The member has said that it leaves.
+    pub const LEFT: &str = "cluster:left";
+    /// Whom the member has banned, as `cluster_gossip.Bans`.
+    pub const BANNED: &str = "cluster:banned";
+}
+
+/// Whether readers and subscribers are meant to see a key of the library's own: only if they ask for such, by name or by a
+/// prefix.
+pub fn is_asked_for(key: &[u8], asked: Option<&[u8]>) -> bool {
+    let reserved = RESERVED_PREFIX.as_bytes();
+    !key.starts_with(reserved) || asked.is_some_and(|asked| asked.starts_with(reserved))
+}
+
 /// The longest key, in bytes.
 pub const MAX_KEY: usize = 255;
 
@@ -95,10 +114,10 @@ impl Store {
         self.write(now, key, Write::Set { type_url, value, ttl, if_changed })
     }
 
-    /// Sets an entry under a key of the library's own.
-    pub fn set_reserved(&self, now: Time, key: &str, type_url: &str, value: &[u8]) -> Result<u64> {
+    /// Sets an entry under a key of the library's own; unless `anew`, only if it differs.
+    pub fn set_reserved(&self, now: Time, key: &str, type_url: &str, value: &[u8], anew: bool) -> Result<u64> {
         check_key(key)?;
-        self.write(now, key, Write::Set { type_url, value, ttl: None, if_changed: true })
+        self.write(now, key, Write::Set { type_url, value, ttl: None, if_changed: !anew })
     }
 
     /// Deletes an own entry: leaves a tombstone with the next sequence number, which is given.
@@ -137,7 +156,10 @@ impl Store {
         }
 
         let mut own = self.own.lock();
-        if let Some(status) = own.refused {
+        if let Some(status) = own.refused
+            // Who is banned may still say whom it has banned, or else two that ban each other could never agree.
+            && !(status == Status::Banned && key == self::key::BANNED)
+        {
             return Err(status.into());
         }
         let old = self.shards.get(key, own.life.nonce);

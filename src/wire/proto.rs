@@ -1,4 +1,4 @@
-//! Generated from `proto/`: Proto.Actor's messages.
+//! Generated from `proto/`: Proto.Actor's messages, and those of this library's own.
 #![allow(missing_docs)] // the .proto files say what each is
 
 /// Package `cluster`.
@@ -9,4 +9,9 @@ pub mod cluster {
 /// Package `cluster.gossip`.
 pub mod gossip {
     include!(concat!(env!("OUT_DIR"), "/cluster.gossip.rs"));
+}
+
+/// Package `cluster_gossip`.
+pub mod cluster_gossip {
+    include!(concat!(env!("OUT_DIR"), "/cluster_gossip.rs"));
 }

@@ -204,6 +204,14 @@ impl World {
         self.nodes[node].host_lost = true;
     }
 
+    /// A host calls the engine of a node, which then sends what it has to send.
+    pub fn call<R>(&mut self, node: usize, call: impl FnOnce(&mut Engine, Time) -> R) -> R {
+        let now = self.now;
+        let result = call(self.nodes[node].engine.get_mut().expect("the process runs"), now);
+        self.after(node);
+        result
+    }
+
     /// The process leaves; it ends when it has done so.
     pub fn leave(&mut self, node: usize) {
         let now = self.now;
