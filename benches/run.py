@@ -113,7 +113,8 @@ FIFTY = "fifty"
 
 def build() -> Dict[str, List[str]]:
     """The command of each library that can be run here."""
-    cargo = ["cargo", "build", "--release", "--locked", "--manifest-path", "benches/cluster/Cargo.toml", "--target-dir", str(CARGO_TARGET)]
+    # Not --locked: what the library comes to depend on is added to this lock file, all else stays as it is there.
+    cargo = ["cargo", "build", "--release", "--manifest-path", "benches/cluster/Cargo.toml", "--target-dir", str(CARGO_TARGET)]
     environment = {name: value for name, value in os.environ.items() if name not in ("CARGO_TARGET_DIR", "CARGO_BUILD_TARGET")}
     subprocess.run(cargo, cwd=ROOT, env=environment, check=True)
     program = str(CARGO_TARGET / "release" / "cluster-bench")

@@ -1,5 +1,6 @@
 //! The task of a node: inputs to the engine, its outputs out, until the node is closed.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,6 +32,11 @@ const BUFFER: usize = 64 << 10;
 /// How long to wait before a name that is to be advertised is looked up again, at first and at most.
 const NAME_RETRY: Duration = Duration::from_secs(1);
 const NAME_RETRY_MAX: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// Where a worker receives: one datagram at a time, so that the nodes it serves need none each.
+    static RECEIVED: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
+}
 
 /// What only the task has.
 pub struct Driver {
@@ -66,12 +72,11 @@ fn polled<T>(mut future: Pin<Box<impl Future<Output = T>>>) -> impl Future<Outpu
 
 async fn drive(mut driver: Driver) {
     let shared = driver.shared.clone();
-    let mut buffer = vec![0; BUFFER];
     let mut deadline = Instant::now();
     let mut timer = Box::pin(sleep_until(deadline));
     let mut first = None;
     loop {
-        let round = driver.round(&mut buffer, first.take());
+        let round = RECEIVED.with_borrow_mut(|buffer| driver.round(buffer, first.take()));
         if shared.is_closing() {
             return;
         }

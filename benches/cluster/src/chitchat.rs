@@ -151,12 +151,7 @@ impl Cluster for Chitchat {
     }
 
     fn keys(&self, at: usize) -> usize {
-        let own = &self.members[at].id;
-        self.with(at, |c| c.node_states().iter().filter(|(id, _)| *id != own).map(|(_, s)| s.num_key_values()).sum())
-    }
-
-    fn is_settled(&self, _: usize, _: usize) -> bool {
-        true
+        self.with(at, |c| c.node_states().values().map(|s| s.num_key_values()).sum())
     }
 
     fn sent(&self) -> u64 {

@@ -25,10 +25,8 @@ pub trait Cluster: Sized {
     fn set(&mut self, at: usize, key: &str, value: &str);
     /// Whether `at` reads `value` as `owner`'s entry.
     fn reads(&self, at: usize, owner: usize, key: &str, value: &str) -> bool;
-    /// How many entries `at` reads of other members.
+    /// How many entries `at` holds, its own included. Makes no list of them: that would be seen in the memory.
     fn keys(&self, at: usize) -> usize;
-    /// Whether all work inside this process that follows a set is done.
-    fn is_settled(&self, at: usize, keys: usize) -> bool;
     /// Payload bytes that all members have sent.
     fn sent(&self) -> u64;
     /// What they have sent by kind, as far as the library counts it: in all, idle traffic included.
