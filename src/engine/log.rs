@@ -247,7 +247,7 @@ impl Log {
                 self.remove(wire.seq);
                 store.forget(&wrong);
             }
-            if outdated && !(repairs && !self.items.contains_key(&wire.seq)) {
+            if outdated && (!repairs || self.items.contains_key(&wire.seq)) {
                 done.known += 1;
             } else {
                 self.apply_entry(&wire, life, store, limits, now, &mut done);

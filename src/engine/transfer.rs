@@ -264,7 +264,7 @@ impl Engine {
         // The pieces of a reset must come in order: one at a time.
         let room = if resets { RESET_PIECE } else { PIECE };
         let (mut sent, mut more) = (0, false);
-        while !(resets && !flight.pieces.is_empty()) {
+        while !resets || flight.pieces.is_empty() {
             if sent >= window {
                 more = true;
                 break;
