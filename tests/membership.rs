@@ -4,6 +4,7 @@ mod sim;
 
 use cluster_gossip::error::Status;
 use cluster_gossip::store::NodeState;
+use cluster_gossip::store::event::kind;
 use cluster_gossip::store::members::MemberStatus;
 use cluster_gossip::store::own::key;
 use cluster_gossip::wire::proto::cluster::MemberHeartbeat;
@@ -335,4 +336,52 @@ fn whoever_leaves_says_so_in_the_state_too() {
     world.run(2 * SECOND);
     assert_eq!(world.nodes[0].store.get(world.now, Some("m3"), key::LEFT, true).len(), 1);
     assert!(all_hold(&world, "m3", MemberStatus::Left));
+}
+
+/// Warnings that a node has told, in words.
+fn warnings(world: &World, node: usize) -> Vec<String> {
+    let now = world.now;
+    let mut texts = Vec::new();
+    while let Ok(events) = world.nodes[node].queue.take(0, Some(std::time::Duration::ZERO), &|| now) {
+        let warned = events.into_iter().filter(|e| e.kind == kind::WARNING).filter_map(|e| e.text);
+        texts.extend(warned.map(|text| text.to_string()));
+    }
+    texts
+}
+
+#[test]
+fn a_seed_that_does_not_answer_is_complained_of_in_words() {
+    let mut world = World::new(1, Network::default());
+    world.events = kind::WARNING;
+    let gone = world.start("gone", &[], |_| ());
+    let blocked = world.start("blocked", &[], |_| ());
+    let lost = world.start("lost", &[], |_| ());
+    world.kill(gone);
+    world.nodes[blocked].udp_blocked = true;
+    world.lose_host(lost);
+    for (seed, expected) in [(gone, "refused"), (blocked, "UDP is blocked"), (lost, "nor to a TCP connection")] {
+        let node = world.start("newcomer", &[seed], |_| ());
+        world.run(40 * SECOND);
+        let texts = warnings(&world, node);
+        let told = texts.iter().filter(|text| text.contains(expected) && text.contains("next in")).count();
+        assert!((1..=3).contains(&told), "{expected}: {texts:?}");
+        world.kill(node);
+    }
+}
+
+#[test]
+fn tcp_that_does_not_pass_is_complained_of_in_words() {
+    let mut world = World::new(1, Network::default());
+    world.events = kind::WARNING;
+    for i in 0..3 {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+        world.start(&format!("m{i}"), &seeds, |_| ());
+    }
+    assert!(world.run_until(20 * SECOND, 100 * MS, World::converged));
+    world.nodes[1].tcp_blocked = true;
+    world.set(0, "large", &vec![7; 100_000], None);
+    world.run(20 * SECOND);
+    let texts = warnings(&world, 0);
+    assert!(texts.iter().any(|text| text.contains("is heard over UDP")), "{texts:?}");
+    assert!((0..3).all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)));
 }

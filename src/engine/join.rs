@@ -11,7 +11,7 @@ use rand::Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::outbox::Target;
-use super::{Action, Engine};
+use super::{Action, Engine, Reached};
 use crate::error::Status;
 use crate::store::NodeState;
 use crate::store::entry::{Life, LifeRef};
@@ -37,12 +37,35 @@ pub struct Seed {
     next: Time,
     resolving: bool,
     error: Option<String>,
+    /// What a TCP connection to it has shown, while it did not answer.
+    reached: Option<Reached>,
 }
+
+/// A seed that has not answered so many times is complained of; shortly before it is also tried with a TCP connection.
+const SILENT_TRIES: u32 = 5;
+
+/// How long such a connection may take.
+const REACH: Duration = Duration::from_secs(1);
 
 impl Seed {
     /// When to try it next.
     pub fn next_timeout(&self) -> Time {
         if self.resolving { Time::NEVER } else { self.next }
+    }
+
+    /// Why it does not answer, as far as can be told.
+    fn silence(&self) -> &'static str {
+        match self.reached {
+            None => "no answer",
+            Some(Reached::Silent) => {
+                "no answer, nor to a TCP connection: the host is not there, or a firewall is between"
+            }
+            Some(Reached::Refused) => "no answer, and a TCP connection is refused: no process listens there",
+            Some(Reached::Accepted) => {
+                "no answer over UDP, though it accepts TCP connections: UDP is blocked on the way, the process is stopped, or \
+                 it is none of this cluster or of another version"
+            }
+        }
     }
 
     fn is_self(&self) -> bool {
@@ -81,6 +104,7 @@ impl Engine {
                     next: now,
                     resolving: false,
                     error: None,
+                    reached: None,
                 },
             };
             self.seeds.push(seed);
@@ -98,8 +122,9 @@ impl Engine {
             if seed.resolving || seed.next > now {
                 continue;
             }
-            if seed.tries > 0 && seed.answered.is_none() && seed.error.is_none() {
-                seed.error = Some("no answer".to_owned());
+            let silent = seed.tries > 0 && seed.answered.is_none() && !seed.addresses.is_empty() && !seed.is_self();
+            if silent && seed.error.is_none() {
+                seed.error = Some(seed.silence().to_owned());
             }
             let pause = if joined && seed.answered.is_some() || seed.is_self() {
                 self.settings.seed_interval
@@ -108,7 +133,24 @@ impl Engine {
                 seed.backoff = (pause.mul_f64(1.6)).min(self.settings.join_retry_max);
                 pause
             };
-            seed.next = now + pause.mul_f64(jitter);
+            let pause = pause.mul_f64(jitter);
+            seed.next = now + pause;
+            if silent
+                && !joined
+                && seed.tries + 2 >= SILENT_TRIES
+                && let Some(&to) = seed.addresses.first()
+            {
+                // Before it is complained of, so that the complaint can say more.
+                self.actions.push_back(Action::Connect { to, timeout: REACH });
+            }
+            if silent && !joined && seed.tries >= SILENT_TRIES {
+                let (name, tries) = (seed.name.clone(), seed.tries);
+                let why = seed.error.clone().unwrap_or_default();
+                self.warn(now, "seeds", Status::Timeout, || {
+                    format!("seed {name}: {why}; {tries} tries, next in {:.1} s", pause.as_secs_f64())
+                });
+            }
+            let seed = &mut self.seeds[i];
             // Addresses are looked up afresh at the first try, at every eighth and whenever none is known.
             if seed.addresses.is_empty() || seed.tries % 8 == 7 || seed.answered.is_some() {
                 seed.resolving = true;
@@ -179,6 +221,14 @@ impl Engine {
             }
         }
         self.maybe_alone(now);
+    }
+
+    /// A connection to an address was tried: if it is a seed's, that says more than silence.
+    pub(super) fn seed_reached(&mut self, to: SocketAddr, reached: Reached) {
+        for seed in self.seeds.iter_mut().filter(|s| s.answered.is_none() && s.addresses.first() == Some(&to)) {
+            seed.reached = Some(reached);
+            seed.error = Some(seed.silence().to_owned());
+        }
     }
 
     pub(super) fn seed_failed(&mut self, to: SocketAddr, error: &str) {
