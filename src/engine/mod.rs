@@ -23,6 +23,7 @@ mod metrics;
 mod outbox;
 mod probe;
 mod rumor;
+mod said;
 mod suspicion;
 mod transfer;
 
@@ -181,6 +182,7 @@ pub struct Engine {
     claims: Claims,
     probes: Probes,
     suspicions: Suspicions,
+    said: said::Said,
     transfers: transfer::Transfers,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
@@ -227,6 +229,7 @@ impl Engine {
             claims: Claims::new(now),
             probes: Probes::new(now, settings.probe_interval, settings.probe_random_interval, &mut rng),
             suspicions: Suspicions::default(),
+            said: said::Said::default(),
             transfers: transfer::Transfers::default(),
             answered_stranger: false,
             differing: false,
@@ -488,6 +491,7 @@ impl Engine {
             self.counters.tombstone_collections += 1;
         }
         self.forget_departed(now);
+        self.said.housekeeping(now);
     }
 
     /// Notes a change of what is known or held of a member: it is new to others.
