@@ -119,7 +119,9 @@ impl Engine {
         }
         if self.members.get(&head.sender).is_some_and(|m| accused(m.claim.status)) {
             // It lives, and may not know what is held against it.
-            self.tell_accused(now, head.sender, (path == Path::Datagram).then_some(from));
+            if self.may_tell(now, head.sender, head.sender) {
+                self.tell_accused(now, head.sender, (path == Path::Datagram).then_some(from));
+            }
         }
     }
 

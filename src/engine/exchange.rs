@@ -252,8 +252,7 @@ impl Engine {
             self.log(now, Level::Debug, || format!("exchange with {} found differences", target.address));
         }
 
-        plan.records.retain(|nonce| self.may_tell(now, sender, *nonce, true));
-        plan.want.retain(|nonce| self.may_tell(now, sender, *nonce, false));
+        plan.records.retain(|nonce| self.may_tell(now, sender, *nonce));
         if !plan.records.is_empty() {
             self.send_records(now, target, &plan.records);
         }
@@ -410,13 +409,18 @@ impl Engine {
             match self.departed.get(&row.nonce) {
                 Some(claim) if claim.rank() > rank => plan.records.push(row.nonce),
                 Some(claim) if claim.rank() == rank => {}
-                _ if row.status.is_present() || self.departed.contains_key(&row.nonce) => plan.want.push(row.nonce),
+                _ if row.status.is_present() || self.departed.contains_key(&row.nonce) => {
+                    if self.may_ask(now, sender, row) {
+                        plan.want.push(row.nonce);
+                    }
+                }
                 _ => {}
             }
             return;
         };
+        let mut wanted = false;
         match rank.cmp(&member.claim.rank()) {
-            std::cmp::Ordering::Greater if row.nonce != self.me => plan.want.push(row.nonce),
+            std::cmp::Ordering::Greater if row.nonce != self.me => wanted = true,
             std::cmp::Ordering::Less => plan.records.push(row.nonce),
             _ => {}
         }
@@ -436,6 +440,9 @@ impl Engine {
             if row.nonce != self.me && (reset || !held.covers(&row.held)) {
                 plan.ask.push(row.nonce);
             }
+        }
+        if wanted && self.may_ask(now, sender, row) {
+            plan.want.push(row.nonce);
         }
         self.commit(now, sender, row);
     }

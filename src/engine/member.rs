@@ -1,6 +1,6 @@
 //! A member as the engine knows it: its record, its log, and what it has proven to hold.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,9 +154,9 @@ pub struct Peer {
     /// It holds everything that this node held at this position of its changes.
     pub proven: u64,
     /// What it has said to hold of single owners since. Bounded.
-    pub committed: HashMap<u64, Held>,
+    pub committed: BTreeMap<u64, Held>,
     /// What it has said to know of single lives. Bounded.
-    pub claims: HashMap<u64, ClaimRank>,
+    pub claims: BTreeMap<u64, ClaimRank>,
     /// The last request to it that is not answered.
     pub request: Option<Request>,
     /// What is under way to it.
@@ -202,11 +202,8 @@ impl Peer {
             Some(known) if !held.covers(known) => Commit::Less,
             _ => Commit::More,
         };
-        if known.is_none()
-            && self.committed.len() >= MAX_COMMITTED
-            && let Some(least) = self.committed.keys().min().copied()
-        {
-            self.committed.remove(&least);
+        if known.is_none() && self.committed.len() >= MAX_COMMITTED {
+            self.committed.pop_first();
         }
         self.committed.insert(owner, held.clone());
         commit
@@ -214,11 +211,8 @@ impl Peer {
 
     /// Notes what the peer says to know of a life.
     pub fn stated(&mut self, nonce: u64, rank: ClaimRank) {
-        if self.claims.len() >= MAX_COMMITTED
-            && !self.claims.contains_key(&nonce)
-            && let Some(least) = self.claims.keys().min().copied()
-        {
-            self.claims.remove(&least);
+        if self.claims.len() >= MAX_COMMITTED && !self.claims.contains_key(&nonce) {
+            self.claims.pop_first();
         }
         self.claims.insert(nonce, rank);
     }

@@ -177,6 +177,9 @@ impl Engine {
             return false;
         }
         if !claim.status.is_present() {
+            if let Some(former) = known {
+                self.end_former(now, former);
+            }
             self.remember_departed(claim);
             return false;
         }
@@ -288,7 +291,9 @@ impl Engine {
         let known = self.members.get(&sender).map(|m| m.claim.target());
         // One that is no member speaks for itself only.
         let own = (sender == record.nonce).then_some(Target { address: record.address, nonce: sender });
-        if let Some(target) = known.or(own) {
+        if let Some(target) = known.or(own)
+            && self.may_tell(now, sender, nonce)
+        {
             self.send_records(now, target, &[nonce]);
         }
     }
@@ -333,6 +338,18 @@ impl Engine {
         member.claim.accuse(now, MemberStatus::Dead, Cause::Replaced, self.me);
         self.remember_departed(member.claim);
         true
+    }
+
+    /// A later life of its id has come and gone unseen: the former one is gone as well. Else it would stay here, where
+    /// others do not take it back.
+    fn end_former(&mut self, now: Time, nonce: u64) {
+        let view = self.members.get(&nonce).map(|m| m.claim.view(None, false));
+        if self.supersede(now, nonce)
+            && let Some(mut view) = view
+        {
+            view.status = MemberStatus::Dead;
+            self.store.member_changed(kind::MEMBER_REMOVED, &view, now);
+        }
     }
 
     fn take_member(&mut self, nonce: u64) -> Option<Member> {

@@ -26,6 +26,7 @@ mod metrics;
 mod outbox;
 mod probe;
 mod rumor;
+mod said;
 mod suspicion;
 mod topology;
 mod transfer;
@@ -194,6 +195,7 @@ pub struct Engine {
     bans: Bans,
     heartbeat: Heartbeat,
     topology: Topology,
+    said: said::Said,
     transfers: transfer::Transfers,
     contents: content::Contents,
     /// The sender of this packet, which is no member, was answered.
@@ -244,6 +246,7 @@ impl Engine {
             bans: Bans::default(),
             heartbeat: Heartbeat::default(),
             topology: Topology::default(),
+            said: said::Said::default(),
             transfers: transfer::Transfers::default(),
             contents: content::Contents::new(now, &mut rng),
             answered_stranger: false,
@@ -527,6 +530,7 @@ impl Engine {
         }
         self.expire_heartbeats(now);
         self.forget_departed(now);
+        self.said.housekeeping(now);
     }
 
     /// Notes a change of what is known or held of a member: it is new to others.

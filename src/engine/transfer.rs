@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::Engine;
 use super::log::{Applied, Limits};
-use super::member::{Claim, ClaimRank, InFlight};
+use super::member::InFlight;
 use super::outbox::Target;
 use crate::store::event::Level;
 use crate::time::Time;
@@ -41,13 +41,6 @@ const ASK_PATIENCE: Duration = Duration::from_millis(50);
 /// Owners whose entries were asked for, remembered at most.
 const MAX_ASKED: usize = 1024;
 
-/// Records sent and asked for that are remembered, and for how long after they may be sent or asked for again.
-const MAX_TOLD: usize = 16_384;
-const TOLD_FORGOTTEN: Duration = Duration::from_secs(2);
-
-/// The pause until the same record is sent or asked for again doubles so often.
-const MAX_TOLD_TIMES: u32 = 7;
-
 /// Of whom the entries of an owner were asked for last.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -58,14 +51,6 @@ struct Asked {
     until: Time,
 }
 
-/// How often the same record was sent or asked for, and when it may be again.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    rank: Option<ClaimRank>,
-    times: u32,
-    again: Time,
-}
-
 /// What is on its way to and from this node. Of each owner one peer is asked at a time: several would all send the same, and two
 /// members that cannot help each other would ask each other without end.
 #[derive(Debug, Default)]
@@ -73,9 +58,6 @@ pub struct Transfers {
     asked: HashMap<u64, Asked>,
     /// Peers that are being sent to on streams, and until when they count as such.
     uploads: HashMap<u64, Time>,
-    /// Records sent to peers or asked of them (by peer and life, and which of the two), so that two that cannot agree on one do
-    /// not go on about it at the speed of the way: how often, and when it may be again.
-    told: HashMap<(u64, u64, bool), Told>,
     /// Another peer was asked in the place of a busy one then.
     turned_away: Time,
 }
@@ -93,29 +75,6 @@ impl Engine {
         let srtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(self.rumors.rtt_us);
         let srtt = srtt.map_or(Duration::from_millis(25), |us| Duration::from_micros(us.into()));
         (srtt * 4).clamp(Duration::from_millis(10), Duration::from_secs(2))
-    }
-
-    /// Whether the record of a life may be sent to a peer now (`sends`), or asked of it: soon once more, then ever later.
-    pub(super) fn may_tell(&mut self, now: Time, peer: u64, nonce: u64, sends: bool) -> bool {
-        let patience = self.patience(peer);
-        if self.transfers.told.len() >= MAX_TOLD {
-            self.transfers.told.retain(|_, told| told.again + TOLD_FORGOTTEN > now);
-            if self.transfers.told.len() >= MAX_TOLD {
-                self.transfers.told.clear();
-            }
-        }
-        let claim = self.members.get(&nonce).map(|m| &m.claim).or_else(|| self.departed.get(&nonce));
-        let first = Told { rank: claim.map(Claim::rank), times: 0, again: now };
-        let told = self.transfers.told.entry((peer, nonce, sends)).or_insert(first);
-        if told.rank != first.rank || told.again + TOLD_FORGOTTEN <= now {
-            *told = first;
-        }
-        let may = told.again <= now;
-        if may {
-            told.again = now + patience * (1 << told.times);
-            told.times = (told.times + 1).min(MAX_TOLD_TIMES);
-        }
-        may
     }
 
     /// Those of the owners whose entries are asked for of this peer now. What a rumor may be bringing already is asked

@@ -24,6 +24,7 @@ use cluster_gossip::engine::{Path, Reached};
 use cluster_gossip::runtime::drain::{Io, drain};
 use cluster_gossip::store::event::kind;
 use cluster_gossip::time::Time;
+use cluster_gossip::wire::{frame, packet};
 use hashbrown::HashMap;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -34,6 +35,9 @@ use process::SOCKET_BUFFER;
 #[allow(unused_imports)]
 pub use process::{SimNode, Start};
 use queue::{Agenda, What};
+
+/// So many packets of a storm are printed.
+const STORM_SHOWN: u32 = 60;
 
 /// Far from the clock's origin, so that ages can reach back.
 pub const START: Time = Time::from_micros(1 << 50);
@@ -81,6 +85,8 @@ pub struct World {
     pub most_datagrams: u64,
     /// The second that counts now, and how many were sent before it.
     second: (Time, u64),
+    /// Packets of a storm that are still to be printed, and one more once it has begun.
+    shows_storm: u32,
     by_address: HashMap<SocketAddr, usize>,
     agenda: Agenda,
     out: Outgoing,
@@ -105,6 +111,7 @@ impl World {
             violations: Vec::new(),
             most_datagrams: 5000,
             second: (START, 0),
+            shows_storm: 0,
             by_address: HashMap::new(),
             agenda: Agenda::default(),
             out: Outgoing::default(),
@@ -177,6 +184,9 @@ impl World {
         }
         if self.record {
             self.recorded.push(bytes.clone());
+        }
+        if self.shows_storm > 0 {
+            self.show(sender, to, stream, &bytes);
         }
         let from = self.nodes[sender].address;
         let target = self.at(to);
@@ -267,6 +277,13 @@ impl World {
         if sent < 10_000 || sent < self.most_datagrams * self.nodes.len() as u64 {
             return false;
         }
+        if self.violations.is_empty() && std::env::var_os("SIM_DESCRIBE").is_some() && self.shows_storm == 0 {
+            // The next few packets say what it is about.
+            self.shows_storm = STORM_SHOWN;
+        }
+        if self.shows_storm > 1 {
+            return false;
+        }
         if self.violations.is_empty() {
             let kinds = check::kinds(self);
             self.violations.push(format!(
@@ -276,6 +293,23 @@ impl World {
             ));
         }
         true
+    }
+
+    /// Prints what is sent.
+    fn show(&mut self, sender: usize, to: SocketAddr, stream: bool, bytes: &[u8]) {
+        self.shows_storm = (self.shows_storm - 1).max(1);
+        let way = if stream { "stream" } else { "datagram" };
+        let target = self.at(to).map_or("nobody", |n| &self.nodes[n].id);
+        println!("{:.6} s, {} to {target}, {way}:", self.seconds(), self.nodes[sender].id);
+        let Ok((_, frames)) = packet::open(bytes, packet::cluster_tag(&self.base.cluster)) else { return };
+        for (kind, body) in frames.flatten() {
+            match kind {
+                frame::kind::MEMBERS => println!("  members {:?}", frame::decode_records(body)),
+                frame::kind::STATEMENT => println!("  statement {:?}", frame::Statement::decode(body)),
+                frame::kind::WANT_MEMBERS => println!("  want {:x?}", frame::decode_nonces(body)),
+                kind => println!("  frame {kind} of {} bytes", body.len()),
+            }
+        }
     }
 
     /// Runs until `done`, looking every `every`, for at most `limit` of virtual time. Gives whether it was done.

@@ -88,10 +88,13 @@ impl Pending {
         };
         let What::Member(mark) = &lists.slab.get(at).what else { return };
         let same_life = mark.view.life.nonce == view.life.nonce;
-        if !same_life && mark.view.life.rank() > view.life.rank() {
+        let waiting = mark.kind;
+        // One that comes when the later life has gone is the one that is here: the later one is remembered for long, not
+        // for ever.
+        let after = waiting == kind::MEMBER_REMOVED && offered & (kind::MEMBER_JOINED | kind::MEMBER_RESTARTED) != 0;
+        if !same_life && !after && mark.view.life.rank() > view.life.rank() {
             return;
         }
-        let waiting = mark.kind;
         let mut step = step(waiting, offered, same_life);
         if !wanted(kind::MEMBER_RESTARTED) {
             let joined = kind::MEMBER_JOINED;

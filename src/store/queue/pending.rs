@@ -293,19 +293,37 @@ impl Pending {
     }
 
     /// Notes which lives go when a member changes, whether or not anyone wants to know of members.
-    fn note_lives(&mut self, event: u32, view: &MemberView) {
+    fn note_lives(&mut self, lists: &mut Lists<'_>, event: u32, view: &MemberView) {
         let removed = event == kind::MEMBER_REMOVED;
         if !removed && event & (kind::MEMBER_JOINED | kind::MEMBER_RESTARTED) == 0 {
             return;
         }
         let life = &view.life;
+        let gone = match &self.initial {
+            Some(initial) if self.aside.is_some() => &initial.gone,
+            _ => &self.gone,
+        };
+        let returns = !removed && gone.knows(&life.id);
+        if returns && self.what & (kind::MEMBER_REMOVED | kind::MEMBER_RESTARTED) != 0 {
+            self.forget_entries(lists, life.nonce);
+        }
         if self.is_initializing() {
             if let Some(initial) = &mut self.initial {
                 initial.gone.note(life, removed);
             }
-        } else if self.live > 0 && (removed || event == kind::MEMBER_RESTARTED) {
+        } else if self.live > 0 && (removed || event == kind::MEMBER_RESTARTED || returns) {
             self.gone.note(life, removed);
             self.departures += 1;
+        }
+    }
+
+    /// Removes the entries that wait of a life that comes again after it was gone: the host will be told of that after
+    /// them, and what the life still has is offered anew.
+    fn forget_entries(&mut self, lists: &mut Lists<'_>, nonce: u64) {
+        let of_life = |at: &u32| matches!(&lists.slab.get(*at).what, What::Entry(e, _) if e.head().life.nonce == nonce);
+        let over: Vec<u32> = self.index.iter().map(|p| p.at).filter(of_life).collect();
+        for at in over {
+            self.remove(lists, at);
         }
     }
 
@@ -342,7 +360,7 @@ impl Pending {
         if news == News::Over {
             return;
         }
-        self.note_lives(event, view);
+        self.note_lives(lists, event, view);
         let wants_joined = self.what & kind::MEMBER_JOINED != 0;
         if let Some(initial) = &mut self.initial
             && self.aside.is_some()

@@ -411,6 +411,27 @@ fn a_member_that_comes_and_goes_has_two_marks_at_most() {
 }
 
 #[test]
+fn a_life_that_was_gone_and_comes_again_is_told_with_its_entries() {
+    let b = Bench::new();
+    b.subscribe(1, kind::ENTRIES | kind::MEMBERS);
+    let m = life("m", 1);
+    b.member(kind::MEMBER_JOINED, &m, MemberStatus::Alive);
+    assert_eq!(b.take().len(), 1);
+    // The same version before and after: told once, after the member has come again.
+    b.set(&m, "k", 1);
+    b.set(&m, "not here any more", 2);
+    b.member(kind::MEMBER_REMOVED, &m, MemberStatus::Dead);
+    b.member(kind::MEMBER_JOINED, &m, MemberStatus::Alive);
+    b.set(&m, "k", 1);
+    b.set(&life("n", 1), "k", 1);
+    assert_eq!(b.take(), ["restarted m.1 x2", "changed m/k@1", "changed n/k@1"]);
+    // A former life is let in again only after the later one was forgotten: it is there.
+    b.member(kind::MEMBER_REMOVED, &life("m", 2), MemberStatus::Dead);
+    b.member(kind::MEMBER_JOINED, &m, MemberStatus::Alive);
+    assert_eq!(b.take(), ["restarted m.1 x2"]);
+}
+
+#[test]
 fn kinds_that_are_not_wanted_change_no_kind() {
     let b = Bench::new();
     b.subscribe(1, kind::MEMBER_SUSPECTED | kind::MEMBER_JOINED | kind::MEMBER_REMOVED);

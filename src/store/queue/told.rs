@@ -167,6 +167,11 @@ impl GoneLives {
             })
     }
 
+    /// Whether a life of this id is known to have gone, be it a former one.
+    pub fn knows(&self, id: &MemberId) -> bool {
+        self.0.contains_key(id)
+    }
+
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.0.allocation_size()
