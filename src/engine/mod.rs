@@ -339,6 +339,10 @@ impl Engine {
         }
         self.seed_failed(to, error);
         self.log(now, Level::Debug, || format!("sending to {to} failed: {error}"));
+        if path == Path::Stream {
+            self.note_stream_failed(now, to, error);
+            self.out.flush(&mut self.counters);
+        }
     }
 
     /// A connection that [`Action::Connect`] asked for was tried.
