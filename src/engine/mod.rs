@@ -376,6 +376,8 @@ impl Engine {
         if me.address != address {
             me.address = address;
             me.incarnation += 1;
+            // The answers to those under way go to the former address.
+            self.probes.void();
             self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
             self.tell(now, self.me);
             self.out.flush(&mut self.counters);
