@@ -7,7 +7,6 @@ from lab import PORT, Lab
 
 # For negatives, "that does not happen": so long is looked for it.
 QUIET_SECONDS = 5
-ACCUSED = ("suspected", "dead", "restarted", "left")
 
 
 def words(seconds):
@@ -48,7 +47,10 @@ def flat(report, lab, peers, before):
                     if now[one]["fds"] > before[one]["fds"] or now[one]["threads"] > before[one]["threads"]
                     or now[one]["rss_kib"] > before[one]["rss_kib"] + 4096}
         # Connections are kept for a while after their last message.
-        until("no more is used than before", lambda: not (lab.say(f"--- more used: {more()}") or more()), 60)
+        try:
+            until("no more is used than before", lambda: not more())
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {more()}") from None
         now = usage(peers)
         lab.figure("resident memory KiB " + ", ".join(f"{one} {before[one]['rss_kib']} → {now[one]['rss_kib']}" for one in now))
 
@@ -334,7 +336,7 @@ def killed(report):
             assert "id" in refused and refused, refused
         with report.check("nothing flaps, and the later one is a member like any"):
             settled = time.monotonic()
-            at_most(QUIET_SECONDS, lambda: [event for peer in watchers for word in (*ACCUSED, "joined", "alive") for event in peer.told(word, first.id, settled)])
+            at_most(QUIET_SECONDS, lambda: [event for peer in watchers for word in ("suspected", "dead", "restarted", "left", "joined", "alive") for event in peer.told(word, first.id, settled)])
             assert all(len(peer.told("restarted", first.id, since)) == 1 for peer in watchers)
             first.kill()
             lab.exchange([twin, *watchers], "twin")
@@ -356,9 +358,11 @@ def moved(report):
                        f"{sum(bool(peer.told('dead', mover.id, since)) for peer in others)} of {len(others)}")
             lab.whole()
             lab.exchange(peers, "moved")
-        with report.check("it is alive there, and stays so"):
+        with report.check("it is alive there, and stays so; it holds nobody dead for not having heard them"):
             settled = time.monotonic()
-            at_most(QUIET_SECONDS, lambda: [event for peer in peers for word in ACCUSED for event in peer.told(word, since=settled)])
+            at_most(QUIET_SECONDS, lambda: [event for peer in peers for event in peer.told("dead", since=settled)])
+            nobody("dead", [mover], {peer.id for peer in others})
+            lab.whole()
         flat(report, lab, peers, before)
         return lab
 
