@@ -2,11 +2,13 @@
 
 mod sim;
 
+use cluster_gossip::Filter;
 use cluster_gossip::error::Status;
 use cluster_gossip::store::NodeState;
-use cluster_gossip::store::event::kind;
+use cluster_gossip::store::event::{Event, kind};
 use cluster_gossip::store::members::MemberStatus;
 use cluster_gossip::store::own::key;
+use cluster_gossip::store::queue::Queue;
 use cluster_gossip::wire::proto::cluster::MemberHeartbeat;
 use prost::Message;
 use rand::Rng;
@@ -191,6 +193,82 @@ fn one_that_only_can_send_is_held_dead_and_makes_no_one_else_so() {
         }
         world.heal();
         assert!(world.run_until(60 * SECOND, 100 * MS, World::converged), "seed {seed}");
+    }
+}
+
+/// A queue with the events of these kinds at a node from now on.
+fn listen(world: &World, node: usize, what: u32) -> std::sync::Arc<Queue> {
+    let queue = Queue::new(0);
+    let filter = Filter { what, ..Filter::default() };
+    world.nodes[node].store.subscribe(world.now, filter, &queue, 1 << 20, 0).unwrap();
+    queue
+}
+
+fn taken(world: &World, queue: &Queue) -> Vec<Event> {
+    let now = world.now;
+    queue.take(0, Some(std::time::Duration::ZERO), &move || now).unwrap_or_default()
+}
+
+#[test]
+fn one_that_was_cut_off_makes_no_one_dead_when_it_is_back() {
+    for seed in seeds(24) {
+        let mut world = cluster(seed, 7, Network::default());
+        world.partition(&[5]);
+        until_dead_at_others(&mut world, seed, "m5");
+        // It comes back right after it has held one of them dead, when that is no old news yet.
+        let others = (0..7).filter(|n| *n != 5);
+        let mistaken = |w: &World| others.clone().any(|n| status(w, 5, &format!("m{n}")) == Some(MemberStatus::Dead));
+        assert!(world.run_until(60 * SECOND, 10 * MS, mistaken), "seed {seed}");
+        let queues: Vec<_> = others.clone().map(|n| (n, listen(&world, n, kind::MEMBER_DEAD))).collect();
+        world.heal();
+        assert!(world.run_until(60 * SECOND, 10 * MS, World::converged), "seed {seed}");
+        for (n, queue) in &queues {
+            for event in taken(&world, queue) {
+                let of = event.member.map(|m| m.id().to_owned());
+                assert_eq!(of.as_deref(), Some("m5"), "seed {seed}: told dead at m{n}");
+            }
+        }
+        must(seed, check::order(&mut world));
+    }
+}
+
+/// Runs until all but the member itself hold it to be dead.
+fn until_dead_at_others(world: &mut World, seed: u64, id: &str) {
+    let known = |w: &World| {
+        let others = w.members().into_iter().filter(|n| w.nodes[*n].id != id);
+        others.into_iter().all(|n| status(w, n, id) == Some(MemberStatus::Dead))
+    };
+    assert!(world.run_until(60 * SECOND, 10 * MS, known), "seed {seed}: {id} is not known to be dead");
+}
+
+#[test]
+fn where_tcp_alone_is_blocked_a_warning_says_so() {
+    for seed in seeds(4) {
+        let mut world = cluster(seed, 5, Network::default());
+        let queues: Vec<_> = (0..5).map(|n| listen(&world, n, kind::WARNING | kind::MEMBER_DEAD)).collect();
+        world.nodes[3].tcp_blocked = true;
+        world.set(0, "large", &vec![7; 300_000], None);
+        world.run(30 * SECOND);
+        let events: Vec<_> = queues.iter().flat_map(|queue| taken(&world, queue)).collect();
+        let warned = |e: &Event| {
+            e.text.as_ref().is_some_and(|t| t.contains("answers UDP packets but can not be reached by TCP"))
+        };
+        assert!(events.iter().any(warned), "seed {seed}");
+        assert!(events.iter().all(|e| e.kind == kind::WARNING), "seed {seed}: somebody is held dead");
+    }
+}
+
+#[test]
+fn a_process_that_dies_while_it_is_sent_a_large_value_is_no_sign_of_blocked_tcp() {
+    for seed in seeds(4) {
+        let mut world = cluster(seed, 5, Network::default());
+        let queues: Vec<_> = (0..5).map(|n| listen(&world, n, kind::WARNING)).collect();
+        world.set(0, "large", &vec![7; 300_000], None);
+        world.run(MS);
+        world.kill(3);
+        world.run(30 * SECOND);
+        let events: Vec<_> = queues.iter().flat_map(|queue| taken(&world, queue)).collect();
+        assert!(events.iter().all(|e| !e.text.as_ref().is_some_and(|t| t.contains("by TCP"))), "seed {seed}");
     }
 }
 
@@ -382,6 +460,6 @@ fn tcp_that_does_not_pass_is_complained_of_in_words() {
     world.set(0, "large", &vec![7; 100_000], None);
     world.run(20 * SECOND);
     let texts = warnings(&world, 0);
-    assert!(texts.iter().any(|text| text.contains("is heard over UDP")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("answers UDP packets")), "{texts:?}");
     assert!((0..3).all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)));
 }

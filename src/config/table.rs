@@ -246,7 +246,7 @@ pub static ROWS: &[Row] = &[
     },
     Row {
         bounds: c"host, host:port or [IPv6]:port",
-        text: c"Address that others are told to reach this node at; needed behind address translation or port mapping. Without a port: the bound one. Empty: the bound address, or, when listening at every address, the one from which the first seed is reached.",
+        text: c"Address that others are told to reach this node at; needed behind address translation or port mapping. Without a port: the bound one. Empty: the bound address, or, when listening at every address, the one from which the first seed is reached; if this machine loses that one, another is chosen in the same way.",
         ..row(
             c"advertise",
             Access::Text(

@@ -159,7 +159,10 @@ impl Engine {
     fn merge_new_life(&mut self, now: Time, sender: u64, record: &Record) -> bool {
         let Some(id) = MemberId::new(&record.id) else { return false };
         let life = LifeRef::new(Life { id, generation: record.generation, nonce: record.nonce });
-        let claim = Claim::from_record(record, life, now);
+        let mut claim = Claim::from_record(record, life, now);
+        if self.departed.contains_key(&record.nonce) {
+            claim.since = now; // back
+        }
         let known = self.ids.get(record.id.as_str()).copied();
         if let Some(later) = self.later_life(&claim) {
             // A former life: of one who does not know the later one, or of a process that is still there.
@@ -218,6 +221,9 @@ impl Engine {
         let mut claim = Claim::from_record(record, life, now);
         if claim.status == old.status {
             claim.since = old.since;
+        } else if claim.status == MemberStatus::Alive {
+            // A member that is back tells how long it has run, not how long it has been back here.
+            claim.since = now;
         }
         let event = match (old.status, claim.status) {
             (MemberStatus::Suspect | MemberStatus::Dead | MemberStatus::Banned, MemberStatus::Alive) => {

@@ -139,9 +139,6 @@ const DRAINS: usize = 64;
 /// How often departed members and tombstones are looked over.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// A member of which a packet came within this is there.
-const HEARD: Duration = Duration::from_secs(5);
-
 /// Timers that come so late mean that the process was not running.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -340,23 +337,15 @@ impl Engine {
             let lower = if self.out.limit() > 1232 { 1232 } else { 508 };
             self.out.set_limit(lower.min(self.out.limit()));
         }
-        let mut heard = None;
         for member in self.members.values_mut().filter(|m| m.claim.address == to) {
             member.peer.in_flight.clear();
-            if path == Path::Stream && now.since(member.peer.heard) < HEARD {
-                heard = Some(member.claim.life.id.clone());
-            }
-        }
-        if let Some(id) = heard {
-            self.warn(now, "tcp", Status::Timeout, || {
-                format!(
-                    "member {id:?} at {to} is heard over UDP, but no TCP connection to it can be made ({error}): large values and \
-                     catching up need TCP on the same port number"
-                )
-            });
         }
         self.seed_failed(to, error);
         self.log(now, Level::Debug, || format!("sending to {to} failed: {error}"));
+        if path == Path::Stream {
+            self.note_stream_failed(now, to, error);
+            self.out.flush(&mut self.counters);
+        }
     }
 
     /// A connection that [`Action::Connect`] asked for was tried.
@@ -391,6 +380,8 @@ impl Engine {
         if me.address != address {
             me.address = address;
             me.incarnation += 1;
+            // The answers to those under way go to the former address.
+            self.probes.void();
             self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
             self.tell(now, self.me);
             self.out.flush(&mut self.counters);

@@ -16,6 +16,7 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::{Action, Engine, Reached};
+use crate::error::Status;
 use crate::store::members::{Cause, MemberStatus};
 use crate::time::Time;
 use crate::wire::frame::{self, Record};
@@ -54,6 +55,8 @@ pub(super) enum Why {
     Bystander,
     /// This was said of it, too old to be believed unseen.
     Verify(Box<Record>),
+    /// A message to it on a stream failed, with this error: an answer shows that datagrams pass.
+    Stream(Box<str>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +136,7 @@ impl Probes {
     }
 
     fn probes(&self, target: u64) -> bool {
-        self.open.values().any(|p| p.target == target && !matches!(p.why, Why::For { .. }))
+        self.open.values().any(|p| p.target == target && !matches!(p.why, Why::For { .. } | Why::Stream(_)))
     }
 
     fn verifies(&self, target: u64) -> bool {
@@ -382,7 +385,7 @@ impl Engine {
             Why::Confirm { accuser } => self.confirm_accusation(now, accuser, probe.target, cause),
             Why::Verify(record) => self.believe(now, &record),
             Why::Bystander => self.take_over(now, probe.target, cause),
-            Why::For { .. } => {}
+            Why::For { .. } | Why::Stream(_) => {}
         }
     }
 
@@ -422,6 +425,11 @@ impl Engine {
                 }
             }
             Why::Confirm { .. } | Why::Bystander => {}
+            Why::Stream(error) => {
+                if direct {
+                    self.warn_no_stream(now, sender, &error);
+                }
+            }
             // It lives. That what is said of it is wrong it says best itself.
             Why::Verify(record) => {
                 if let Some(to) = self.members.get(&probe.target).map(|m| m.claim.target()) {
@@ -444,6 +452,28 @@ impl Engine {
         } else if compares {
             self.request(now, sender);
         }
+    }
+
+    /// A message on a stream did not get to an address. Whether its member is gone, or only TCP is blocked, a datagram
+    /// shows.
+    pub(super) fn note_stream_failed(&mut self, now: Time, to: std::net::SocketAddr, error: &str) {
+        let here = |nonce: &&u64| self.members.get(*nonce).is_some_and(|m| m.claim.address == to);
+        let Some(target) = self.others.iter().find(here).copied() else { return };
+        let asked = |p: &Probe| p.target == target && matches!(p.why, Why::Stream(_));
+        if !self.probes.open.values().any(asked) {
+            self.probe(now, target, Why::Stream(error.into()));
+        }
+    }
+
+    fn warn_no_stream(&mut self, now: Time, nonce: u64, error: &str) {
+        let Some(claim) = self.members.get(&nonce).map(|m| m.claim.clone()) else { return };
+        self.warn(now, "stream", Status::Timeout, || {
+            format!(
+                "member {:?} at {} answers UDP packets but can not be reached by TCP ({error}), by which large values travel: \
+                 is TCP blocked on the way?",
+                claim.life.id, claim.address
+            )
+        });
     }
 
     /// Whether something old that was said of a member is being verified.

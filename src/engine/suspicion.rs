@@ -290,7 +290,10 @@ impl Engine {
         // A process may be stopped for long before that makes it dead.
         let stalled = record.status == MemberStatus::Suspect && record.cause == Cause::Stalled;
         let old = if stalled { self.settings.suspicion_stalled } else { OLD_NEWS };
-        if Duration::from_millis(record.age_ms) > old {
+        let age = Duration::from_millis(record.age_ms);
+        // Its accuser was held suspect or dead itself when it said so, and is back: it may have been cut off from all.
+        let was_away = accuser.is_some_and(|a| a.claim.since > now.back(age));
+        if age > old || was_away {
             self.counters.claims_doubted += 1;
             if !self.is_verifying(record.nonce) {
                 self.probe(now, record.nonce, Why::Verify(Box::new(record.clone())));

@@ -4,10 +4,14 @@
 //! to the first seed that resolves, never loopback when a seed is not; without seeds the source address towards the
 //! rest of the world, or loopback on a host that has no such route. No packet is sent to find any of this out, and
 //! opening waits for no look-up: a node begins with the best guess, and [`Choice::later`] says what decides.
+//!
+//! A host may lose the address that was chosen so (DHCP, roaming): it is looked for now and then, and another one chosen
+//! in the same way. As long as the host has it, it stands, whatever routes change.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use super::fork::FdGuard;
 use super::resolve::literal;
 use super::socket::{Family, plain};
 use crate::error::{Error, Result, Status, shown};
@@ -132,8 +136,26 @@ fn route(to: SocketAddr) -> io::Result<IpAddr> {
     Ok(plain(socket.local_addr()?).ip())
 }
 
+/// Whether this host has an address. Where a system lets sockets be bound to any address, it always has.
+pub fn is_here(ip: IpAddr) -> bool {
+    match UdpSocket::bind(SocketAddr::new(ip, 0)) {
+        Ok(socket) => {
+            // A process may fork at any time.
+            let _guard = FdGuard::new(&socket);
+            true
+        }
+        // Any other error says nothing about the address.
+        Err(e) => e.kind() != io::ErrorKind::AddrNotAvailable,
+    }
+}
+
+/// The source address of the route to the first of these addresses that has one of use to others.
+pub fn towards_any(addresses: &[SocketAddr], family: Family) -> Option<IpAddr> {
+    addresses.iter().filter_map(|&to| towards(to, family).ok()).find(|ip| !ip.is_loopback())
+}
+
 /// The source address towards the rest of the world; IPv4 where there is both, since more peers can reach that.
-fn outward(family: Family) -> Option<IpAddr> {
+pub fn outward(family: Family) -> Option<IpAddr> {
     // Addresses kept for documentation (RFC 5737, RFC 3849): nobody is there, and they take the default route.
     let far: [SocketAddr; 2] = [
         SocketAddr::new(Ipv4Addr::new(198, 51, 100, 1).into(), 9),
@@ -211,6 +233,13 @@ mod tests {
         let error = chosen("", &["[fd00::1]:1"], "0.0.0.0:4711", Family::V4).unwrap_err();
         assert_eq!(error.status(), Status::Advertise);
         assert!(error.message().contains("[fd00::1]:1"), "{error}");
+    }
+
+    #[test]
+    fn whether_a_host_has_an_address() {
+        assert!(is_here(Ipv4Addr::LOCALHOST.into()));
+        // Kept for documentation: no host has it.
+        assert!(!is_here(Ipv4Addr::new(198, 51, 100, 1).into()));
     }
 
     #[test]

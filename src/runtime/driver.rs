@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::advertise::Later;
+use super::advertise::{self, Later};
 use super::caught::caught;
 use super::clock;
 use super::net::{Input, Tasks, Udp};
 use super::resolve::resolve;
 use super::shared::{DRAIN, Shared};
+use crate::store::event::Level;
 use crate::time::Time;
 
 /// Datagrams, and other inputs, handled before others of the process's nodes have a turn.
@@ -32,6 +33,8 @@ const BUFFER: usize = 64 << 10;
 /// How long to wait before a name that is to be advertised is looked up again, at first and at most.
 const NAME_RETRY: Duration = Duration::from_secs(1);
 const NAME_RETRY_MAX: Duration = Duration::from_secs(60);
+/// How often it is looked whether this host still has the address that others are told: before they hold it dead.
+const ADDRESS_LOOK: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// Where a worker receives: one datagram at a time, so that the nodes it serves need none each.
@@ -201,5 +204,33 @@ pub async fn look_up_advertised(later: Later, udp: Arc<Udp>, inbox: mpsc::Sender
         }
         sleep(pause).await;
         pause = (pause * 2).min(NAME_RETRY_MAX);
+    }
+}
+
+/// Chooses the address that others are told anew when this host does not have it any more. For a node that listens at
+/// every address and was told none to advertise.
+pub async fn follow_address(shared: Arc<Shared>, udp: Arc<Udp>, inbox: mpsc::Sender<Input>) {
+    loop {
+        sleep(ADDRESS_LOOK).await;
+        let Some(told) = shared.me().map(|me| me.address) else { continue };
+        if told.ip().is_loopback() || advertise::is_here(told.ip()) {
+            continue;
+        }
+        let seeds = shared.settings.lock().seeds.clone();
+        let mut found = None;
+        for seed in &seeds {
+            let addresses = resolve(seed, udp.family()).await.unwrap_or_default();
+            found = advertise::towards_any(&addresses, udp.family());
+            if found.is_some() {
+                break;
+            }
+        }
+        // None: between two addresses, or without a network; the next look may find one.
+        let Some(ip) = found.or_else(|| advertise::outward(udp.family())) else { continue };
+        let address = std::net::SocketAddr::new(ip, told.port());
+        shared.log(Level::Info, || format!("this host does not have {} any more: advertised as {address}", told.ip()));
+        if inbox.send(Input::Advertise(Ok(address))).await.is_err() {
+            return;
+        }
     }
 }

@@ -161,9 +161,13 @@ impl Node {
         let inbound = Inbound::new(tasks.clone(), Limits::default(), largest_value, stats.clone(), inbox.clone());
         tasks.spawn(inbound.accept(listener));
         if matches!(choice.later, Later::Name(_)) {
-            tasks.spawn(driver::look_up_advertised(choice.later, udp.clone(), inbox));
+            tasks.spawn(driver::look_up_advertised(choice.later, udp.clone(), inbox.clone()));
         }
+        let follows = shown.advertise.is_empty() && bound.local.ip().is_unspecified();
         let shared = Shared::new(member, shown, store, signals, stats, core, bound.local, pool);
+        if follows {
+            tasks.spawn(driver::follow_address(shared.clone(), udp.clone(), inbox));
+        }
         shared.log(Level::Info, || format!("open: listening at {}, advertised as {}", bound.local, choice.address));
         runtime.spawn(driver::run(Driver {
             shared: shared.clone(),
@@ -257,11 +261,7 @@ impl Node {
 
     /// This node's own record.
     pub fn me(&self) -> Result<MemberView> {
-        let shared = self.open_shared()?;
-        let members = &shared.store.members;
-        let own = members.by_id(&shared.member).filter(|m| m.is_self);
-        // A later life of the same id, another process's, may stand before this one's.
-        own.or_else(|| members.list(true).into_iter().find(|m| m.is_self)).ok_or_else(|| Status::Failed.into())
+        self.open_shared()?.me().ok_or_else(|| Status::Failed.into())
     }
 
     /// This node's member id.

@@ -21,6 +21,7 @@ use crate::config::settings::Settings;
 use crate::engine::Engine;
 use crate::error::{Error, Result, Status};
 use crate::store::event::Level;
+use crate::store::members::MemberView;
 use crate::store::{Store, Waker};
 use crate::time::Time;
 
@@ -213,6 +214,14 @@ impl Shared {
     /// Whether nothing of the node runs any more.
     pub fn has_ended(&self) -> bool {
         self.phase.load(Ordering::SeqCst) == ENDED
+    }
+
+    /// The record of this node itself.
+    pub fn me(&self) -> Option<MemberView> {
+        let members = &self.store.members;
+        let own = members.by_id(&self.member).filter(|m| m.is_self);
+        // A later life of the same id, another process's, may stand before this one's.
+        own.or_else(|| members.list(true).into_iter().find(|m| m.is_self))
     }
 
     /// Runs `call` with the engine, then sends what it has to send, in this thread: what was asked for is on its way
