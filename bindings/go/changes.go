@@ -26,9 +26,10 @@ type Filter struct {
 	Kinds Kind
 	// Member narrows it to one member's; empty: any.
 	Member string
-	// Key narrows it to one key; empty: any. It does not go together with Prefix.
+	// Key narrows it to one key; empty: any of the hosts' own. It does not go together with Prefix. Keys beginning "cluster:" are the
+	// library's, and are told only if Key or Prefix begins so.
 	Key string
-	// Prefix narrows it to keys with that beginning; empty: any.
+	// Prefix narrows it to keys with that beginning; empty: as with Key.
 	Prefix string
 	// Initial: what exists comes first, as joined members and changed entries, then KindInitialDone; without gap and without double.
 	Initial bool

@@ -50,7 +50,7 @@ const (
 	KindSynced Kind = C.GOSSIP_EVENT_SYNCED
 	// Reserved.
 	KindConsensus Kind = C.GOSSIP_EVENT_CONSENSUS
-	// Reserved.
+	// Who is here has changed, and has come to rest; Topology() gives it.
 	KindTopology Kind = C.GOSSIP_EVENT_TOPOLOGY
 	// Something is wrong that nobody would notice: Text in words, Code a [Status]. Rate-limited.
 	KindWarning Kind = C.GOSSIP_EVENT_WARNING

@@ -244,6 +244,49 @@ func (n nodeID) metrics(format int32) ([]byte, error) {
 	return takeBytes(bytes, status)
 }
 
+// ---- bans, statistics
+
+// named makes a call that takes a text and the buffer for the library's words.
+func (n nodeID) named(what, text string, call func(text *C.char, buf *C.char) C.gossip_status) error {
+	cText, err := cText(what, text)
+	if err != nil {
+		return err
+	}
+	defer C.free(unsafe.Pointer(cText))
+	var buf errbuf
+	return buf.check(call(cText, &buf[0]))
+}
+
+func (n nodeID) ban(member string) error {
+	return n.named("the member's id", member, func(id, buf *C.char) C.gossip_status {
+		return C.gossip_ban(n.c(), id, buf, C.GOSSIP_ERRBUF)
+	})
+}
+
+func (n nodeID) unban(member string) error {
+	return n.named("the member's id", member, func(id, buf *C.char) C.gossip_status {
+		return C.gossip_unban(n.c(), id, buf, C.GOSSIP_ERRBUF)
+	})
+}
+
+func (n nodeID) bans() ([]byte, error) {
+	var bytes *C.gossip_bytes
+	status := C.gossip_bans(n.c(), &bytes)
+	return takeBytes(bytes, status)
+}
+
+func (n nodeID) setStatistic(name string, value int64) error {
+	return n.named("the statistic's name", name, func(name, buf *C.char) C.gossip_status {
+		return C.gossip_statistic_set(n.c(), name, C.int64_t(value), buf, C.GOSSIP_ERRBUF)
+	})
+}
+
+func (n nodeID) deleteStatistic(name string) error {
+	return n.named("the statistic's name", name, func(name, buf *C.char) C.gossip_status {
+		return C.gossip_statistic_delete(n.c(), name, buf, C.GOSSIP_ERRBUF)
+	})
+}
+
 // ---- state
 
 func (n nodeID) set(key string, value Value, ttlMS int64, flags uint32) (uint64, error) {

@@ -266,8 +266,8 @@ func (n *Node) GetOwn(key string) (Entry, bool, error) {
 	return n.id.getOwn(n.name, key)
 }
 
-// Entries gives all entries whose key begins so, ordered by member and key; with the empty prefix every one, also under the
-// library's own "cluster:" keys.
+// Entries gives all entries whose key begins so, ordered by member and key; the library's own, under "cluster:" keys, only for a
+// prefix that begins so.
 func (n *Node) Entries(prefix string, options ...ReadOption) ([]Entry, error) {
 	defer runtime.KeepAlive(n)
 	var member *string

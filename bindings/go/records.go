@@ -53,7 +53,8 @@ type Change struct {
 	Entry
 	// Conflated is how many changes this one stands for, itself included: who reads slowly gets the last of each key, and the count.
 	Conflated uint64
-	// Code is a Status in warnings, the number of a NodeState in changes of state, the library's level in log lines.
+	// Code is a Status in warnings, the number of a NodeState in changes of state, the library's level in log lines, the number of members
+	// in changes of topology.
 	Code int32
 	// Text is the words of a log line, a warning, a change of state, a refused entry.
 	Text string

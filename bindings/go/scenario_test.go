@@ -49,6 +49,8 @@ var (
 	eventKinds    = map[string]cg.Kind{
 		"entry_changed": cg.KindEntryChanged, "entry_deleted": cg.KindEntryDeleted, "member_joined": cg.KindMemberJoined,
 		"member_left": cg.KindMemberLeft, "member_updated": cg.KindMemberUpdated, "initial_done": cg.KindInitialDone,
+		"member_dead": cg.KindMemberDead, "member_banned": cg.KindMemberBanned, "member_unbanned": cg.KindMemberUnbanned,
+		"topology": cg.KindTopology,
 	}
 )
 
@@ -72,6 +74,14 @@ func word(w string) string {
 		panic(fmt.Sprintf("the word %q: %v", w, err))
 	}
 	return decoded
+}
+
+// orEmpty is a word of which "-" is none.
+func orEmpty(w string) string {
+	if w == "-" {
+		return ""
+	}
+	return word(w)
 }
 
 // scenarioValue is the value that a step names, as Go has it.
@@ -107,6 +117,8 @@ func scenarioValue(kind, w string) (cg.Value, error) {
 	}
 	return nil, fmt.Errorf("no kind of value: %s", kind)
 }
+
+var topologyHash = regexp.MustCompile("^[0-9a-f]{16}$")
 
 var addressOf = regexp.MustCompile(`@\w+`)
 
@@ -207,6 +219,39 @@ func (r *runner) run(words []string) error {
 			return err
 		}
 		return nil
+	case "ban":
+		return node.Ban(orEmpty(args[0]))
+	case "unban":
+		return node.Unban(orEmpty(args[0]))
+	case "bans":
+		return try(func() (bool, error) {
+			bans, err := node.Bans()
+			found := []string{}
+			for _, ban := range bans {
+				found = append(found, ban.Member+":"+ban.By)
+			}
+			slices.Sort(args)
+			return slices.Equal(found, args), err
+		})
+	case "statistic":
+		if args[1] == "-" {
+			return node.DeleteStatistic(orEmpty(args[0]))
+		}
+		value, err := strconv.ParseInt(args[1], 10, 64)
+		if err != nil {
+			return err
+		}
+		return node.SetStatistic(orEmpty(args[0]), value)
+	case "heartbeat":
+		return try(func() (bool, error) {
+			heartbeats, err := node.Heartbeats()
+			statistics, published := heartbeats[word(args[0])]
+			value, found := statistics[word(args[1])]
+			if args[2] == "-" {
+				return published && !found, err
+			}
+			return found && strconv.FormatInt(value, 10) == args[2], err
+		})
 	case "kill":
 		return node.Kill()
 	case "close":
@@ -319,6 +364,15 @@ func (r *runner) event(feed *feed, kind string, words []string) error {
 					return nil
 				}
 				return errors.New("the subscription has ended")
+			}
+			if topology := change.Topology(); topology != nil && change.Kind == wanted {
+				if !topologyHash.MatchString(topology.Hash) {
+					return fmt.Errorf("the hash of a topology is %q", topology.Hash)
+				}
+				if strconv.Itoa(topology.Members) == words[0] {
+					return nil
+				}
+				continue
 			}
 			if change.Kind != wanted || len(words) > 0 && change.Member != word(words[0]) || len(words) > 1 && change.Key != word(words[1]) {
 				continue

@@ -88,13 +88,12 @@ impl Engine {
         let all = self.all_bans();
         let register = (id.to_owned(), own_id.as_str().to_owned());
         match all.get(&register) {
-            Some((_, false)) => return Ok(()),
+            Some((_, false)) => Ok(()),
             known => {
                 let version = known.map_or(1, |(version, _)| version + 1);
-                self.bans.own.insert(register, (version, false));
+                self.publish_bans(now, [(register, (version, false))])
             }
         }
-        self.publish_bans(now)
     }
 
     /// Lifts every ban of a member id, whoever has set it. Nothing happens if it is not banned.
@@ -107,10 +106,7 @@ impl Engine {
         if standing.is_empty() {
             return Ok(());
         }
-        for (register, (version, _)) in standing {
-            self.bans.own.insert(register, (version + 1, true));
-        }
-        self.publish_bans(now)
+        self.publish_bans(now, standing.into_iter().map(|(register, (version, _))| (register, (version + 1, true))))
     }
 
     /// The bans that stand, as JSON: a list of objects with the id and who has banned it.
@@ -122,10 +118,16 @@ impl Engine {
         serde_json::Value::Array(list).to_string()
     }
 
-    fn publish_bans(&mut self, now: Time) -> Result<()> {
-        let mut bans: Vec<proto::Ban> = self
-            .bans
-            .own
+    /// Publishes this node's part with some registers changed. On failure it is as before: what nobody else hears of must not
+    /// take effect here either.
+    fn publish_bans(
+        &mut self,
+        now: Time,
+        changed: impl IntoIterator<Item = ((String, String), (u64, bool))>,
+    ) -> Result<()> {
+        let mut own = self.bans.own.clone();
+        own.extend(changed);
+        let mut bans: Vec<proto::Ban> = own
             .iter()
             .map(|((id, origin), (version, lifted))| proto::Ban {
                 id: id.clone(),
@@ -136,11 +138,12 @@ impl Engine {
             .collect();
         bans.sort_by(|a, b| (&a.id, &a.origin).cmp(&(&b.id, &b.origin)));
         let value = proto::Bans { bans }.encode_to_vec();
-        let result = self.store.set_reserved(now, key::BANNED, TYPE_URL, &value, false);
+        self.store.set_reserved(now, key::BANNED, TYPE_URL, &value, false)?;
+        self.bans.own = own;
         self.drain_own(now);
         self.bans_changed(now);
         self.out.flush(&mut self.counters);
-        result.map(|_| ())
+        Ok(())
     }
 
     /// All registers, of everyone whose state is here.
@@ -218,7 +221,7 @@ impl Engine {
         for ((id, origin), (version, lifted)) in decode(entry.value()) {
             merge(&mut self.bans.own, id, origin, version, lifted);
         }
-        if let Err(error) = self.publish_bans(now) {
+        if let Err(error) = self.publish_bans(now, []) {
             self.warn(now, "bans", error.status(), || {
                 format!("bans of a departed member cannot be taken over: {error}")
             });

@@ -193,6 +193,79 @@ TEST(set_get_erase) {
     CHECK_EQ(a.try_get("key\0zero"sv, cg::members_of::departed_too)->size(), 1);
 }
 
+TEST(heartbeats_are_read_as_protobuf_writes_them) {
+    const auto parse = [](std::string_view encoded) { return cg::parse_heartbeat(cg::bytes_view(encoded)); };
+    CHECK(parse("") && parse("")->empty());
+    CHECK(*parse("\x0a\x00"sv) == cg::statistics{});
+    CHECK((*parse("\x0a\x08\x0a\x06\x0a\x01"
+                  "a\x10\xac\x02"sv) == cg::statistics{{"a", 300}}));
+    // Unknown fields of each wire type, the statistics in two parts, a name and a number that are left out, and the smallest number.
+    CHECK((*parse("\x10\x05\x19\1\2\3\4\5\6\7\x08\x22\2\1\1\x2d\1\2\3\4"
+                  "\x0a\x05\x0a\x03\x0a\x01z"
+                  "\x0a\x0f\x0a\x0d\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x18\x07"sv) ==
+           cg::statistics{{"z", 0}, {"", INT64_MIN}}));
+    const std::string_view wrong[] = {"\x0a"sv, "\x0a\x05\x01"sv, "\x08"sv, "\0"sv, "\x0b"sv, "\x80"sv, "\x19\1"sv, "\x2d\1"sv,
+                                      "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv,
+                                      "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"sv, "\x0a\x03\x0a\x01\x0a"sv};
+    for (const auto encoded : wrong) CHECK(!parse(encoded));
+    // Of all cuts and changes of a valid one none does anything else than be read or be refused.
+    const std::string valid("\x0a\x08\x0a\x06\x0a\x01"
+                            "a\x10\xac\x02");
+    for (std::size_t at = 0; at < valid.size(); ++at)
+        for (int value = 0; value < 256; ++value) {
+            std::string changed = value % 2 != 0 ? valid : valid.substr(0, at + 1);
+            changed[at] = static_cast<char>(value);
+            (void)parse(changed);
+        }
+}
+
+TEST(bans_statistics_and_topology) {
+    OPEN(a, "a");
+    auto queue = cg::queue::try_create();
+    CHECK(queue);
+    const auto topology = a.try_subscribe(cg::filter(cg::event_kind::topology), *queue);
+    CHECK(topology);
+    OPEN(b, "b", *a.try_address());
+    CHECK(*a.try_wait_for_members(2, patience));
+    CHECK(*b.try_wait_for_members(2, patience));
+    CHECK(a.try_set_statistic("rooms", 3));
+    CHECK(a.try_set_statistic("gone", 3));
+    CHECK(a.try_delete_statistic("gone"));
+    CHECK(UNTIL(b.try_heartbeats()->count("a") == 1 && b.try_heartbeats()->at("a").count("rooms") == 1));
+    CHECK_EQ(b.try_heartbeats()->at("a").at("rooms"), 3);
+    CHECK(b.try_heartbeats()->count("b") == 0);
+    CHECK_STATUS(a.try_set_statistic("", 1).status(), GOSSIP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(a.try_set_statistic("a\0b"sv, 1).status(), GOSSIP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(a.try_delete_statistic("a\0b"sv).status(), GOSSIP_ERR_INVALID_ARGUMENT);
+    int members = 0;
+    std::string hash;
+    const auto two_are_told = [&] {
+        const auto events = queue->try_take(1, milliseconds(100));
+        if (!events || events->empty()) return false;
+        members = (*events)[0].code();
+        hash = std::string((*events)[0].text());
+        return members == 2;
+    };
+    CHECK(UNTIL(two_are_told()));
+    CHECK_EQ(hash.size(), 16);
+
+    CHECK(*a.try_bans() == "[]");
+    CHECK(a.try_ban("b"));
+    CHECK(*a.try_bans() == R"([{"by":"a","id":"b"}])");
+    CHECK(UNTIL(*b.try_state() == cg::node_state::banned));
+    CHECK_STATUS(b.try_set("k", 1).status(), GOSSIP_ERR_BANNED);
+    CHECK(b.try_unban("b"));
+    CHECK(UNTIL(*a.try_bans() == "[]"));
+    CHECK_STATUS(a.try_ban("a").status(), GOSSIP_ERR_INVALID_ARGUMENT);
+    CHECK(a.try_ban("a").error().message().find("itself") != std::string_view::npos);
+    CHECK_STATUS(a.try_ban("a\0b"sv).status(), GOSSIP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(a.try_unban("a\0b"sv).status(), GOSSIP_ERR_INVALID_ARGUMENT);
+    CHECK(b.try_kill());
+    CHECK_STATUS(b.try_ban("x").status(), GOSSIP_ERR_CLOSED);
+    CHECK_STATUS(b.try_bans().status(), GOSSIP_ERR_CLOSED);
+    CHECK_STATUS(b.try_heartbeats().status(), GOSSIP_ERR_CLOSED);
+}
+
 TEST(pages_are_texts) {
     OPEN(node, "pages");
     CHECK(node.try_set("page:key", 1));
@@ -442,6 +515,14 @@ TEST(throwing_forms_throw_the_same_errors) {
     CHECK(queue.take(10, cg::forever).empty());
     for (auto entry : node.get("k")) CHECK(entry.text() == "v"sv);
     CHECK(node.get("throws", "k")->text() == "v"sv);
+    node.ban("x");
+    CHECK(node.bans() == R"([{"by":"throws","id":"x"}])");
+    node.unban("x");
+    CHECK(node.bans() == "[]");
+    node.set_statistic("n", -1);
+    node.delete_statistic("none");
+    CHECK(UNTIL(node.heartbeats().count("throws") == 1));
+    CHECK_EQ(node.heartbeats().at("throws").at("n"), -1);
     CHECK(node.get_own("k")->text() == "v"sv);
     CHECK_EQ(node.get_prefix("k").size(), 1);
     CHECK_EQ(node.get_prefix("throws", "k").size(), 1);
@@ -510,6 +591,8 @@ int main() {
     RUN(configuration_is_checked_and_kept);
     RUN(values_keep_their_types);
     RUN(set_get_erase);
+    RUN(heartbeats_are_read_as_protobuf_writes_them);
+    RUN(bans_statistics_and_topology);
     RUN(pages_are_texts);
     RUN(queues_take_wake_and_end);
     RUN(callbacks_are_called_and_destroyed);

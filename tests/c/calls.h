@@ -60,6 +60,11 @@ static inline void never_called(void *user, const gossip_event *event) { (void)u
     X(gossip_delete, return gossip_delete(it, "k", 1))                                                                     \
     X(gossip_members_get, OUT_POINTER(gossip_members, gossip_members_free, gossip_members_get(it, 0, &out)))               \
     X(gossip_subscribe, OUT_ID(gossip_sub, gossip_subscribe(it, GOSSIP_EVENTS_ALL, NULL, NULL, 0, 0, never_called, NULL, NULL, &out))) \
+    X(gossip_ban, return gossip_ban(it, "someone else", NULL, 0))                                                          \
+    X(gossip_unban, return gossip_unban(it, "someone else", NULL, 0))                                                      \
+    X(gossip_bans, OUT_POINTER(gossip_bytes, gossip_bytes_free, gossip_bans(it, &out)))                                    \
+    X(gossip_statistic_set, return gossip_statistic_set(it, "n", 1, NULL, 0))                                              \
+    X(gossip_statistic_delete, return gossip_statistic_delete(it, "n", NULL, 0))                                           \
     X(gossip_leave, return gossip_leave(it, 0))                                                                            \
     X(gossip_leave_nowait, return gossip_leave_nowait(it))                                                                 \
     X(gossip_close_nowait, return gossip_close_nowait(it))                                                                 \

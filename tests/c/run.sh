@@ -129,7 +129,7 @@ esac
 # ---- C ----
 build_and_run header_alone_c11 "$c11 -Wstrict-prototypes -Wconversion" "$here/header_alone.c" "$link"
 build_and_run header_alone_cxx17 "$cxx17 -Wconversion $plain_cxx -x c++" "$here/header_alone.c" "$link"
-for test in macros contract state events callbacks guest; do
+for test in macros contract state events cluster callbacks guest; do
     build_and_run $test "$c11" "$here/$test.c" "$link"
 done
 build_and_run scenario_c "$c11" "$here/scenario.c" "$link" "$root/tests/scenario.txt"

@@ -318,7 +318,9 @@ static int event_fits(const gossip_event *event) {
         uint32_t kind;
     } kinds[] = {{"entry_changed", GOSSIP_EVENT_ENTRY_CHANGED}, {"entry_deleted", GOSSIP_EVENT_ENTRY_DELETED},
                  {"member_joined", GOSSIP_EVENT_MEMBER_JOINED}, {"member_left", GOSSIP_EVENT_MEMBER_LEFT},
-                 {"member_updated", GOSSIP_EVENT_MEMBER_UPDATED}, {"initial_done", GOSSIP_EVENT_INITIAL_DONE},
+                 {"member_updated", GOSSIP_EVENT_MEMBER_UPDATED}, {"member_dead", GOSSIP_EVENT_MEMBER_DEAD},
+                 {"member_banned", GOSSIP_EVENT_MEMBER_BANNED}, {"member_unbanned", GOSSIP_EVENT_MEMBER_UNBANNED},
+                 {"topology", GOSSIP_EVENT_TOPOLOGY}, {"initial_done", GOSSIP_EVENT_INITIAL_DONE},
                  {"closed", GOSSIP_EVENT_CLOSED}, {NULL, 0}};
     const gossip_entry *entry = gossip_event_entry(event);
     const gossip_member *member = gossip_event_member(event);
@@ -329,6 +331,11 @@ static int event_fits(const gossip_event *event) {
     }
     if (kinds[i].name == NULL) malformed("an unknown kind of event");
     if (gossip_event_kind(event) != kinds[i].kind) return 0;
+    if (kinds[i].kind == GOSSIP_EVENT_TOPOLOGY) {
+        const char *hash = gossip_event_text(event, &len);
+        if (len != 16 || strspn(hash, "0123456789abcdef") != 16) malformed("the hash of a topology is 16 hex digits");
+        return gossip_event_code(event) == atol(at(3)->text);
+    }
     if (word_count > 3 && !is(at(3), who)) return 0;
     if (word_count > 4) {
         key = gossip_entry_key(entry, &len);
@@ -349,6 +356,117 @@ static gossip_status step_event(void) {
     fits = event_fits(gossip_events_at(events, 0));
     gossip_events_free(events);
     return yes(fits);
+}
+
+/* ---- bans and statistics ---- */
+
+static int compare_texts(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* The list is [{"by":"a","id":"b"},...], and no id of the scenario needs an escape. Both sides are sorted "id:by". */
+static gossip_status step_bans(void) {
+    gossip_bytes *bytes = NULL;
+    char have[MOST_WORDS][64], *sorted[MOST_WORDS], *wanted[MOST_WORDS];
+    size_t count = 0, i;
+    const char *json;
+    int same_bans;
+    const gossip_status status = gossip_bans(node_named(at(1)->text), &bytes);
+    if (status != GOSSIP_OK) return status;
+    json = (const char *)gossip_bytes_data(bytes, NULL);
+    while ((json = strchr(json, '{')) != NULL && count < MOST_WORDS) {
+        const char *id = strstr(json, "\"id\":\""), *by = strstr(json, "\"by\":\"");
+        if (id == NULL || by == NULL) malformed("a ban without an id, or without its banner");
+        id += 6, by += 6;
+        snprintf(have[count], sizeof have[count], "%.*s:%.*s", (int)strcspn(id, "\""), id, (int)strcspn(by, "\""), by);
+        sorted[count] = have[count];
+        ++count, ++json;
+    }
+    gossip_bytes_free(bytes);
+    if (count != word_count - 2) return yes(0);
+    for (i = 0; i < count; ++i) wanted[i] = words[i + 2].text;
+    qsort(sorted, count, sizeof *sorted, compare_texts);
+    qsort(wanted, count, sizeof *wanted, compare_texts);
+    for (same_bans = 1, i = 0; i < count; ++i) same_bans = same_bans && strcmp(sorted[i], wanted[i]) == 0;
+    return yes(same_bans);
+}
+
+static gossip_status step_statistic(void) {
+    const gossip_node node = node_named(at(1)->text);
+    if (is(at(3), "-")) return gossip_statistic_delete(node, or_empty(at(2)), problem, sizeof problem);
+    return gossip_statistic_set(node, or_empty(at(2)), strtoll(at(3)->text, NULL, 10), problem, sizeof problem);
+}
+
+typedef struct message {
+    const uint8_t *data;
+    size_t len;
+} message;
+
+static uint64_t varint(message *m) {
+    uint64_t number = 0;
+    unsigned shift = 0;
+    while (m->len > 0) {
+        const uint8_t byte = *m->data++;
+        --m->len;
+        if (shift < 64) number |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) return number;
+        shift += 7;
+    }
+    malformed("a heartbeat ends within a number");
+    return 0;
+}
+
+/* What stands behind a tag of wire type 2, the only one in a heartbeat but for the number of a statistic. */
+static message part_of(message *m) {
+    message inner;
+    inner.len = (size_t)varint(m);
+    inner.data = m->data;
+    if (inner.len > m->len) malformed("a heartbeat ends within a part");
+    m->data += inner.len, m->len -= inner.len;
+    return inner;
+}
+
+/* The message cluster.MemberHeartbeat { actor_statistics = 1: { actor_count = 1: map<string, int64> } }, read by hand: programs
+ * in C have a protobuf library for it. */
+static int statistic_of(message beat, const word *name, int64_t *value) {
+    while (beat.len > 0) {
+        message statistics;
+        if (varint(&beat) != (1 << 3 | 2)) malformed("an unknown field in a heartbeat");
+        statistics = part_of(&beat);
+        while (statistics.len > 0) {
+            message pair, key = {NULL, 0};
+            uint64_t number = 0;
+            if (varint(&statistics) != (1 << 3 | 2)) malformed("an unknown field in the statistics");
+            pair = part_of(&statistics);
+            while (pair.len > 0) {
+                const uint64_t tag = varint(&pair);
+                if (tag == (1 << 3 | 2)) key = part_of(&pair);
+                else if (tag == 2 << 3) number = varint(&pair);
+                else malformed("an unknown field in a statistic");
+            }
+            if (key.len != name->len || memcmp(key.data, name->text, key.len) != 0) continue;
+            *value = (int64_t)number;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static gossip_status step_heartbeat(void) {
+    gossip_entries *list = NULL;
+    const gossip_entry *entry;
+    message beat;
+    int64_t value = 0;
+    int found = 0;
+    const gossip_status status = gossip_get(node_named(at(1)->text), at(2)->text, "cluster:heartbeat", GOSSIP_NUL, 0, &list);
+    if (status != GOSSIP_OK) return status;
+    entry = gossip_entries_at(list, 0);
+    if (entry != NULL) {
+        if (strcmp(gossip_entry_type_url(entry, NULL), "type.googleapis.com/cluster.MemberHeartbeat") != 0)
+            malformed("a heartbeat of another type");
+        beat.data = gossip_entry_value(entry, &beat.len);
+        found = statistic_of(beat, at(3), &value);
+    }
+    gossip_entries_free(list);
+    return yes(is(at(4), "-") ? entry != NULL && !found : found && value == strtoll(at(4)->text, NULL, 10));
 }
 
 /* Waits as long as the setting leave_timeout allows. That not enough have acknowledged by then is an end too: among those
@@ -382,6 +500,11 @@ static gossip_status step(void) {
     if (is(verb, "unsubscribe")) return gossip_unsubscribe(subs[sub_named(at(1)->text)].sub);
     if (is(verb, "reconfigure"))
         return gossip_reconfigure(node_named(at(1)->text), at(2)->text, at(3)->text, problem, sizeof problem);
+    if (is(verb, "ban")) return gossip_ban(node_named(at(1)->text), or_empty(at(2)), problem, sizeof problem);
+    if (is(verb, "unban")) return gossip_unban(node_named(at(1)->text), or_empty(at(2)), problem, sizeof problem);
+    if (is(verb, "bans")) return step_bans();
+    if (is(verb, "statistic")) return step_statistic();
+    if (is(verb, "heartbeat")) return step_heartbeat();
     if (is(verb, "leave")) return leave(node_named(at(1)->text));
     if (is(verb, "kill")) return gossip_close(node_named(at(1)->text));
     if (is(verb, "close")) return close_politely(node_named(at(1)->text));

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -104,7 +105,9 @@ const std::map<std::string_view, cg::event_kind> subjects = {{"entries", cg::eve
 const std::map<std::string_view, cg::event_kind> kinds = {
     {"entry_changed", cg::event_kind::entry_changed}, {"entry_deleted", cg::event_kind::entry_deleted},
     {"member_joined", cg::event_kind::member_joined}, {"member_left", cg::event_kind::member_left},
-    {"member_updated", cg::event_kind::member_updated}, {"initial_done", cg::event_kind::initial_done},
+    {"member_updated", cg::event_kind::member_updated}, {"member_dead", cg::event_kind::member_dead},
+    {"member_banned", cg::event_kind::member_banned}, {"member_unbanned", cg::event_kind::member_unbanned},
+    {"topology", cg::event_kind::topology}, {"initial_done", cg::event_kind::initial_done},
     {"closed", cg::event_kind::closed}};
 
 cg::bytes from_hex(std::string_view text) {
@@ -218,6 +221,12 @@ outcome event(const words &step) {
     if (!events) return events.error();
     for (auto e : *events) {
         if (e.kind() != named(kinds, step[2])) continue;
+        if (e.kind() == cg::event_kind::topology) {
+            if (e.text().size() != 16 || e.text().find_first_not_of("0123456789abcdef") != std::string_view::npos)
+                malformed("the hash of a topology is 16 hex digits");
+            if (e.code() != step.number(3)) continue;
+            return {};
+        }
         const auto entry = e.entry();
         const auto m = e.member();
         if (step.size() > 3 && (entry ? entry->member() : m ? m->id() : "") != step[3]) continue;
@@ -226,6 +235,41 @@ outcome event(const words &step) {
         return {};
     }
     return yes(false);
+}
+
+// The list is [{"by":"a","id":"b"},...], and no id of the scenario needs an escape.
+outcome bans(const words &step) {
+    const auto json = node_named(step[1]).try_bans();
+    if (!json) return json.error();
+    const auto member_of = [](const std::string &object, const std::string &name) {
+        const auto at = object.find('"' + name + "\":\"");
+        if (at == std::string::npos) malformed("a ban without " + name);
+        const auto from = at + name.size() + 4;
+        return object.substr(from, object.find('"', from) - from);
+    };
+    std::set<std::string> have, wanted;
+    for (auto at = json->find('{'); at != std::string::npos; at = json->find('{', at + 1)) {
+        const auto object = json->substr(at, json->find('}', at) - at);
+        have.insert(member_of(object, "id") + ":" + member_of(object, "by"));
+    }
+    for (std::size_t i = 2; i < step.size(); ++i) wanted.insert(step[i]);
+    return yes(have == wanted);
+}
+
+outcome statistic(const words &step) {
+    auto &node = node_named(step[1]);
+    if (step[3] == "-") return node.try_delete_statistic(step.or_empty(2));
+    return node.try_set_statistic(step.or_empty(2), std::strtoll(step[3].c_str(), nullptr, 10));
+}
+
+outcome heartbeat(const words &step) {
+    const auto beats = node_named(step[1]).try_heartbeats();
+    if (!beats) return beats.error();
+    const auto of = beats->find(step[2]);
+    if (of == beats->end()) return yes(false);
+    const auto found = of->second.find(step[3]);
+    if (step[4] == "-") return yes(found == of->second.end());
+    return yes(found != of->second.end() && found->second == std::strtoll(step[4].c_str(), nullptr, 10));
 }
 
 outcome run_step(const words &step) {
@@ -250,6 +294,11 @@ outcome run_step(const words &step) {
     if (verb == "event") return event(step);
     if (verb == "unsubscribe") return subscription_named(step[1]).subscription.try_unsubscribe();
     if (verb == "reconfigure") return node_named(step[1]).try_reconfigure(step[2], step[3]);
+    if (verb == "ban") return node_named(step[1]).try_ban(step.or_empty(2));
+    if (verb == "unban") return node_named(step[1]).try_unban(step.or_empty(2));
+    if (verb == "bans") return bans(step);
+    if (verb == "statistic") return statistic(step);
+    if (verb == "heartbeat") return heartbeat(step);
     // That not enough have acknowledged in time is an end too: among those that are asked may be one that was killed before.
     if (verb == "leave") return done(node_named(step[1]).try_leave(cg::forever));
     if (verb == "kill") return node_named(step[1]).try_kill();

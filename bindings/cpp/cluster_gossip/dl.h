@@ -60,6 +60,11 @@
     X(gossip_snapshot) \
     X(gossip_offsets) \
     X(gossip_metrics) \
+    X(gossip_ban) \
+    X(gossip_unban) \
+    X(gossip_bans) \
+    X(gossip_statistic_set) \
+    X(gossip_statistic_delete) \
     X(gossip_set) \
     X(gossip_set_with) \
     X(gossip_set_plain) \

@@ -215,8 +215,9 @@ public:
     std::uint64_t subscription_number() const noexcept { return gossip_event_sub(raw_); }
     /// How many changes it stands for, itself included.
     std::uint64_t conflated() const noexcept { return gossip_event_conflated(raw_); }
-    /// event_kind::node_state: a node_state; warning: a status; log: GOSSIP_LOG_*.
+    /// event_kind::node_state: a node_state; warning: a status; log: GOSSIP_LOG_*; topology: how many members.
     std::int32_t code() const noexcept { return gossip_event_code(raw_); }
+    /// node_state, warning, log, entry_refused: the words; topology: 16 hex digits, the same at all that see the same members.
     std::string_view text() const noexcept { return detail::text(gossip_event_text, raw_); }
     /// event_kind::log: the part of the library that speaks.
     std::string_view target() const noexcept { return detail::text(gossip_event_target, raw_); }

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cluster_gossip/config.hpp"
+#include "cluster_gossip/heartbeat.hpp"
 #include "cluster_gossip/subscription.hpp"
 
 namespace cluster_gossip {
@@ -147,7 +148,8 @@ public:
         if (const auto status = gossip_get_own(id_.get(), detail::data(key), key.size(), &out)) return error(status);
         return maybe_entry(entries(out));
     }
-    /// All entries whose keys begin so; an empty prefix takes every key, the well-known ones too.
+    /// All entries whose keys begin so; an empty prefix takes every key of the hosts' own. Those of the library begin "cluster:" and
+    /// are given only for a prefix that begins so.
     result<entries> try_get_prefix(std::string_view prefix, members_of which = members_of::present) const {
         return read(nullptr, prefix, static_cast<std::uint32_t>(which) | GOSSIP_GET_PREFIX);
     }
@@ -182,6 +184,44 @@ public:
         const auto self = try_self();
         if (!self) return self.error();
         return std::string((*self)[0].address());
+    }
+
+    // ---- bans, statistics ----
+
+    /// Bans a member in all of its lives, until any member lifts it: its entries are hidden everywhere, and it cannot set
+    /// any (GOSSIP_ERR_BANNED). For faulty members, not hostile ones. Nothing happens if this node has banned it already.
+    result<void> try_ban(std::string_view member) {
+        return named_call(member, "the member's id", [&](auto id, auto message, auto size) { return gossip_ban(id_.get(), id, message, size); });
+    }
+    /// Lifts every ban of a member, whoever has set it; nothing happens if there is none.
+    result<void> try_unban(std::string_view member) {
+        return named_call(member, "the member's id", [&](auto id, auto message, auto size) { return gossip_unban(id_.get(), id, message, size); });
+    }
+    /// The bans that stand, as JSON: a list of objects with "id", and "by", who has banned it.
+    result<std::string> try_bans() const { return text_of([&](auto out) { return gossip_bans(id_.get(), out); }); }
+    /// Sets one of this host's statistics, which all members read with heartbeats(): 1 to 255 bytes, at most 1,024 names. Published
+    /// when it changes, at most once in the setting heartbeat_interval.
+    result<void> try_set_statistic(std::string_view name, std::int64_t value) {
+        return named_call(name, "the statistic's name", [&](auto text, auto message, auto size) {
+            return gossip_statistic_set(id_.get(), text, value, message, size);
+        });
+    }
+    /// Nothing happens if there is none of that name.
+    result<void> try_delete_statistic(std::string_view name) {
+        return named_call(name, "the statistic's name", [&](auto text, auto message, auto size) {
+            return gossip_statistic_delete(id_.get(), text, message, size);
+        });
+    }
+    /// The statistics of all members that have published any, by member id. What is no heartbeat is left out.
+    result<std::map<std::string, statistics>> try_heartbeats(members_of which = members_of::present) const {
+        const auto found = try_get(heartbeat_key, which);
+        if (!found) return found.error();
+        std::map<std::string, statistics> all;
+        for (auto entry : *found) {
+            if (entry.type_url() != heartbeat_type_url) continue;
+            if (auto parsed = parse_heartbeat(entry.data())) all.insert_or_assign(std::string(entry.member()), std::move(*parsed));
+        }
+        return all;
     }
 
     // ---- changes ----
@@ -269,6 +309,14 @@ public:
     members self() const { return try_self().value(); }
     std::string id() const { return try_id().value(); }
     std::string address() const { return try_address().value(); }
+    void ban(std::string_view member) { try_ban(member).value(); }
+    void unban(std::string_view member) { try_unban(member).value(); }
+    std::string bans() const { return try_bans().value(); }
+    void set_statistic(std::string_view name, std::int64_t value) { try_set_statistic(name, value).value(); }
+    void delete_statistic(std::string_view name) { try_delete_statistic(name).value(); }
+    std::map<std::string, statistics> heartbeats(members_of which = members_of::present) const {
+        return try_heartbeats(which).value();
+    }
     subscription subscribe(const filter &f, queue &sink, std::uint64_t tag = 0) { return try_subscribe(f, sink, tag).value(); }
     template <class F, class H, class = std::enable_if_t<std::is_invocable_v<F &, const event &>>>
     subscription subscribe(const filter &f, F function, H on_error) {
@@ -345,6 +393,14 @@ private:
                                  f.key_ ? f.key_->size() : std::size_t{0}, &raw);
         if (status != GOSSIP_OK) return error(status);
         return subscription(raw);
+    }
+
+    template <class C>
+    static result<void> named_call(std::string_view text, const char *what, C &&call) {
+        const auto name = detail::without_nul(text, what);
+        if (!name) return name.error();
+        char message[GOSSIP_ERRBUF];
+        return detail::outcome(call(name->c_str(), message, sizeof message), message);
     }
 
     template <class C>

@@ -20,7 +20,8 @@ public:
 
     /// Only of this member, instead of all.
     filter &member(std::string_view id) noexcept { return member_ = id, *this; }
-    /// Only this key, or keys that begin so, instead of all.
+    /// Only this key, or keys that begin so, instead of all of the hosts' own. Keys beginning "cluster:" are the library's, and are
+    /// told only so.
     filter &key(std::string_view key, match how = exact) noexcept {
         key_ = key;
         return flag(GOSSIP_SUB_PREFIX, how == prefix);

@@ -116,16 +116,16 @@ namespace ClusterGossip
     /// <summary>The well-known keys, which the library itself writes.</summary>
     public static class GossipKeys
     {
-        /// <summary>Hash and number of the members.</summary>
+        /// <summary>A hash of who is here; <see cref="Kind.Topology"/> tells of it.</summary>
         public const string Topology = "cluster:topology";
 
-        /// <summary>The host's statistics: <see cref="MemberHeartbeat"/>.</summary>
+        /// <summary>The host's statistics: <see cref="MemberHeartbeat"/>, which <see cref="Node.SetStatistic"/> fills.</summary>
         public const string Heartbeat = "cluster:heartbeat";
 
         /// <summary>Written by a member that leaves.</summary>
         public const string Left = "cluster:left";
 
-        /// <summary>The members that this one has banned.</summary>
+        /// <summary>The bans that this member has set or lifted; <see cref="Node.GetBans"/> reads them.</summary>
         public const string Banned = "cluster:banned";
     }
 }

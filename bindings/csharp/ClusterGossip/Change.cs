@@ -79,7 +79,10 @@ namespace ClusterGossip
         /// </summary>
         public ulong Conflated { get; private set; }
 
-        /// <summary>Of a change of state the state, of a warning a status, of a log line its level: see the properties by those names.</summary>
+        /// <summary>
+        /// Of a change of state the state, of a warning a status, of a log line its level, of a change of topology the number of members: see the
+        /// properties by those names.
+        /// </summary>
         public int Code { get; private set; }
 
         /// <summary>Of a change of state, a warning, a log line, a refused entry: the words. Else empty.</summary>
@@ -101,6 +104,12 @@ namespace ClusterGossip
         public NodeState? State
         {
             get { return Kind == Kind.NodeState ? (NodeState?)Code : null; }
+        }
+
+        /// <summary>Who is here, in a change of kind <see cref="Kind.Topology"/>; else null.</summary>
+        public Topology Topology
+        {
+            get { return Kind == Kind.Topology ? new Topology(Code, Text) : null; }
         }
 
         /// <summary>How grave a log line is; none for other kinds.</summary>

@@ -15,7 +15,10 @@ namespace ClusterGossip
         /// <summary>A mask of kinds; default: <see cref="Kind.Entries"/>.</summary>
         public Kind Kinds { get; set; }
 
-        /// <summary>Only entries with this key; not together with <see cref="Prefix"/>.</summary>
+        /// <summary>
+        /// Only entries with this key; not together with <see cref="Prefix"/>. Keys beginning <c>cluster:</c> (<see cref="GossipKeys"/>) are the
+        /// library's own, and are told only if one of the two begins so.
+        /// </summary>
         public string Key { get; set; }
 
         /// <summary>Only entries whose key begins so.</summary>

@@ -154,7 +154,7 @@ namespace ClusterGossip
         /// <summary>Reserved.</summary>
         Consensus = 0x40000,
 
-        /// <summary>Reserved.</summary>
+        /// <summary>Who is here has changed, and has come to rest: <see cref="Change.Topology"/>.</summary>
         Topology = 0x80000,
 
         /// <summary>Something is wrong that nobody would notice; the change's text says it in words. Rate-limited.</summary>

@@ -172,7 +172,7 @@ namespace ClusterGossip
             return entries.Count == 0 ? null : entries[0];
         }
 
-        /// <summary>All entries whose key begins so; with the empty prefix every one, also under the library's own <c>cluster:</c> keys.</summary>
+        /// <summary>All entries whose key begins so. The library's own, under <c>cluster:</c> keys, only for a prefix that begins so.</summary>
         /// <param name="prefix">How the key begins.</param>
         /// <param name="member">Only of the member with this id; null for all.</param>
         /// <param name="departed">Also of members that are dead, left or banned.</param>

@@ -113,6 +113,30 @@ namespace ClusterGossip.Tests
                 case "reconfigure":
                     node.Reconfigure(rest[0], Text(rest[1]));
                     break;
+                case "ban":
+                    node.Ban(OrEmpty(rest[0]));
+                    break;
+                case "unban":
+                    node.Unban(OrEmpty(rest[0]));
+                    break;
+                case "bans":
+                    string bans = string.Join(" ", rest.OrderBy(ban => ban, StringComparer.Ordinal));
+                    Fixture.Until(bans, () => bans == string.Join(" ",
+                        node.GetBans().Select(ban => ban.Member + ":" + ban.By).OrderBy(ban => ban, StringComparer.Ordinal)));
+                    break;
+                case "statistic":
+                    if (rest[1] == "-")
+                    {
+                        node.DeleteStatistic(OrEmpty(rest[0]));
+                    }
+                    else
+                    {
+                        node.SetStatistic(OrEmpty(rest[0]), long.Parse(rest[1], CultureInfo.InvariantCulture));
+                    }
+                    break;
+                case "heartbeat":
+                    Fixture.Until("it reads that statistic", () => Statistic(node, Decode(rest[0]), Decode(rest[1])) == rest[2]);
+                    break;
                 case "leave":
                     node.Leave();
                     break;
@@ -200,6 +224,11 @@ namespace ClusterGossip.Tests
 
         private static bool Fits(Change change, string[] words)
         {
+            if (change.Kind == Kind.Topology && words[0] == "topology")
+            {
+                Check.True(Regex.IsMatch(change.Topology.Hash, "^[0-9a-f]{16}$"), "a hash: " + change.Topology.Hash);
+                return change.Topology.Members == int.Parse(words[1], CultureInfo.InvariantCulture);
+            }
             return change.Kind.ToString().ToLowerInvariant() == words[0].Replace("_", "")
                 && (words.Length < 2 || change.Member == Decode(words[1]))
                 && (words.Length < 3 || change.Key == Decode(words[2]))
@@ -223,6 +252,23 @@ namespace ClusterGossip.Tests
                 return;
             }
             throw new CheckException("it did not fail");
+        }
+
+        /// <summary>A statistic in a member's heartbeat: "-" if it is not in it; null if there is no heartbeat.</summary>
+        private static string Statistic(Node node, string member, string name)
+        {
+            MemberHeartbeat heartbeat;
+            long value;
+            if (!new ActorSystem(node).Cluster().Gossip.GetState<MemberHeartbeat>(GossipKeys.Heartbeat).Result.TryGetValue(member, out heartbeat))
+            {
+                return null;
+            }
+            return heartbeat.ActorStatistics.ActorCount.TryGetValue(name, out value) ? value.ToString(CultureInfo.InvariantCulture) : "-";
+        }
+
+        private static string OrEmpty(string word)
+        {
+            return word == "-" ? "" : Decode(word);
         }
 
         private static Entry Read(Node node, string member, string key)

@@ -160,6 +160,9 @@ class Runner:
     def fits(change: Change, kind: str, words: "tuple[str, ...]") -> bool:
         if change.kind != Kind[kind.upper()]:
             return False
+        if kind == "topology":
+            assert change.topology is not None and re.fullmatch("[0-9a-f]{16}", change.topology.hash)
+            return change.topology.members == int(words[0])
         if words and change.member != decode(words[0]):
             return False
         if len(words) > 1 and change.key != decode(words[1]):
@@ -171,6 +174,29 @@ class Runner:
 
     def step_reconfigure(self, name: str, setting: str, value: str) -> None:
         self.nodes[name].reconfigure(**{setting: self.text(value)})
+
+    def step_ban(self, name: str, member: str) -> None:
+        self.nodes[name].ban("" if member == "-" else decode(member))
+
+    def step_unban(self, name: str, member: str) -> None:
+        self.nodes[name].unban("" if member == "-" else decode(member))
+
+    def step_bans(self, name: str, *bans: str) -> None:
+        self.until(lambda: {f"{ban.member}:{ban.by}" for ban in self.nodes[name].bans()} == set(bans))
+
+    def step_statistic(self, name: str, statistic: str, value: str) -> None:
+        text = "" if statistic == "-" else decode(statistic)
+        if value == "-":
+            self.nodes[name].delete_statistic(text)
+        else:
+            self.nodes[name].set_statistic(text, int(value))
+
+    def step_heartbeat(self, name: str, member: str, statistic: str, value: str) -> None:
+        def there() -> bool:
+            statistics = self.nodes[name].heartbeats().get(decode(member))
+            return statistics is not None and statistics.get(decode(statistic)) == (None if value == "-" else int(value))
+
+        self.until(there)
 
     def step_leave(self, name: str) -> None:
         self.nodes[name].leave()

@@ -112,6 +112,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("member_updated_self", Event { member: Some(own), ..event(kind::MEMBER_UPDATED) }),
         ("node_state", Event { conflated: 2, ..words(kind::NODE_STATE, 2, "equal to a peer") }),
         ("synced", event(kind::SYNCED)),
+        ("topology", words(kind::TOPOLOGY, 3, "00c0ffee12345678")),
         ("warning", words(kind::WARNING, -16, "in use")),
         ("log", Event { conflated: 6, target: Some("engine".into()), ..words(kind::LOG, 3, "member beta joined") }),
         ("initial_done", event(kind::INITIAL_DONE)),

@@ -6,7 +6,7 @@ using System.Text;
 namespace ClusterGossip.Interop
 {
     /// <summary>
-    /// Reads the JSON that the library writes: objects and numbers, of which the offsets and the metrics consist. .NET Standard 2.0 has
+    /// Reads the JSON that the library writes: objects of numbers and texts, of which offsets, metrics and bans consist. .NET Standard 2.0 has
     /// no reader of its own, and a package for this would be a dependency of every user.
     /// </summary>
     internal sealed class Json
@@ -43,6 +43,41 @@ namespace ClusterGossip.Interop
             });
             reader.End();
             return found;
+        }
+
+        /// <summary>A list of objects of texts.</summary>
+        internal static List<Dictionary<string, string>> Objects(string text)
+        {
+            Json reader = new Json(text);
+            List<Dictionary<string, string>> found = new List<Dictionary<string, string>>();
+            reader.Array(() =>
+            {
+                Dictionary<string, string> row = new Dictionary<string, string>(StringComparer.Ordinal);
+                reader.Object(name => row[name] = reader.Text());
+                found.Add(row);
+            });
+            reader.End();
+            return found;
+        }
+
+        private void Array(Action readValue)
+        {
+            Expect('[');
+            if (Next() == ']')
+            {
+                at++;
+                return;
+            }
+            while (true)
+            {
+                readValue();
+                if (Next() == ']')
+                {
+                    at++;
+                    return;
+                }
+                Expect(',');
+            }
         }
 
         private void Object(Action<string> readValue)

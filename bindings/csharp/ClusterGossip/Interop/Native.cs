@@ -126,6 +126,23 @@ namespace ClusterGossip.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern void gossip_bytes_free(IntPtr bytes);
 
+        // ---- bans and statistics
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int gossip_ban(ulong node, byte* member, byte* errbuf, UIntPtr errbufLength);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int gossip_unban(ulong node, byte* member, byte* errbuf, UIntPtr errbufLength);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int gossip_bans(ulong node, IntPtr* bytes);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int gossip_statistic_set(ulong node, byte* name, long value, byte* errbuf, UIntPtr errbufLength);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int gossip_statistic_delete(ulong node, byte* name, byte* errbuf, UIntPtr errbufLength);
+
         // ---- state and members
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]

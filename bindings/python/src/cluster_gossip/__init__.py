@@ -22,7 +22,7 @@ from ._dispatch import Subscription
 from ._feeds import AsyncChanges, Changes
 from ._loader import LibraryError, load, version
 from ._node import Node
-from ._records import Any, Change, Entry, Member, ReadValue, Value
+from ._records import Any, Ban, Change, Entry, Member, ReadValue, Topology, Value
 from ._settings import Setting, SettingValue, settings
 from .errors import GossipError
 
@@ -60,6 +60,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Any",
     "AsyncChanges",
+    "Ban",
     "Change",
     "Changes",
     "Entry",
@@ -74,6 +75,7 @@ __all__ = [
     "Setting",
     "SettingValue",
     "Subscription",
+    "Topology",
     "Value",
     "errors",
     "load",

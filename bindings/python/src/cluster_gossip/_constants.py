@@ -127,6 +127,7 @@ class Kind(IntFlag):
     #: This node has once been equal to a peer, or is alone without seeds.
     SYNCED = 0x20000
     CONSENSUS = 0x40000
+    #: Who is here has changed and has come to rest; ``change.topology``.
     TOPOLOGY = 0x80000
     #: Something that would stay silent is wrong; ``change.text`` says it in words.
     WARNING = 0x100000

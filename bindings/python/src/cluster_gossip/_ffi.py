@@ -60,6 +60,12 @@ DECLARATIONS: Dict[str, Tuple[AnyType, Tuple[AnyType, ...]]] = {
     "gossip_snapshot": (_status, (_id, c_int32, _out_ptr)),
     "gossip_offsets": (_status, (_id, _out_ptr)),
     "gossip_metrics": (_status, (_id, c_int32, _out_ptr)),
+    # cluster
+    "gossip_ban": (_status, (_id, _text, _errbuf, c_size_t)),
+    "gossip_unban": (_status, (_id, _text, _errbuf, c_size_t)),
+    "gossip_bans": (_status, (_id, _out_ptr)),
+    "gossip_statistic_set": (_status, (_id, _text, c_int64, _errbuf, c_size_t)),
+    "gossip_statistic_delete": (_status, (_id, _text, _errbuf, c_size_t)),
     # state
     "gossip_set_with": (
         _status,

@@ -17,12 +17,12 @@ from types import TracebackType
 from typing import Any as AnyType
 from typing import Callable, Dict, List, Optional, Tuple, Type, Union, overload
 
-from . import _constants, _ffi, _loader, _records, errors
+from . import _constants, _ffi, _heartbeat, _loader, _records, errors
 from ._constants import Kind, NodeState
 from ._dispatch import Callback, Subscription, dispatcher, dispatcher_thread
 from ._feeds import AsyncChanges, Changes
 from ._native import ErrBuf, Key, check, key_bytes, survivors, take_bytes, wait_slice
-from ._records import Any, Change, Entry, Member, Value
+from ._records import Any, Ban, Change, Entry, Member, Value
 from ._settings import SettingValue, as_text, c_text
 
 _INT = struct.Struct("=q")
@@ -319,7 +319,7 @@ class Node:
         return found[0] if found else None
 
     def entries(self, prefix: Key = "", *, member: Optional[str] = None, departed: bool = False) -> List[Entry]:
-        """All entries whose key begins so; with the empty prefix every one, also under the library's own ``cluster:`` keys."""
+        """All entries whose key begins so. The library's own, under ``cluster:`` keys, only for a prefix that begins so."""
         flags = _constants.GET_PREFIX | (_constants.GET_DEPARTED if departed else 0)
         member_text = None if member is None else c_text("the member's id", member)
         return self._get(member_text, key_bytes(prefix), flags)
@@ -423,6 +423,56 @@ class Node:
         except asyncio.TimeoutError:
             raise errors.make(_constants.ERR_TIMEOUT) from None
 
+    # ---- bans, statistics
+
+    def ban(self, member: str) -> None:
+        """Ban a member, in all of its lives, until any member lifts it.
+
+        Every member heeds it as soon as it hears of it: the banned one's entries are hidden, and it cannot set any
+        (:class:`BannedError`). A ban outlives the member that has set it. It keeps out faulty members, not hostile ones.
+        """
+        self._open_call(self._library.gossip_ban, self._id, c_text("the member's id", member))
+
+    def unban(self, member: str) -> None:
+        """Lift every ban of a member, whoever has set it. Nothing happens if it is not banned."""
+        self._open_call(self._library.gossip_unban, self._id, c_text("the member's id", member))
+
+    def bans(self) -> List[Ban]:
+        """The bans that stand, as this node knows them."""
+        text = take_bytes(self._library, lambda out: self._library.gossip_bans(self._id, out))
+        return [Ban(ban["id"], ban["by"]) for ban in json.loads(text)]
+
+    def set_statistic(self, name: str, value: int) -> None:
+        """Set one of this host's statistics, which all members read (:meth:`heartbeats`): at most 1,024 names, of 1 to 255 bytes.
+
+        Published when they change, at most once in the setting ``heartbeat_interval``.
+        """
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"a statistic is an int, not {type(value).__name__}")
+        if not -(1 << 63) <= value < 1 << 63:
+            raise OverflowError(f"{value} does not fit into the 64 bits of a statistic")
+        self._open_call(self._library.gossip_statistic_set, self._id, c_text("the statistic's name", name), value)
+
+    def delete_statistic(self, name: str) -> None:
+        """Take one of this host's statistics out. Nothing happens if there is none of that name."""
+        self._open_call(self._library.gossip_statistic_delete, self._id, c_text("the statistic's name", name))
+
+    def heartbeats(self, *, departed: bool = False) -> Dict[str, Dict[str, int]]:
+        """The statistics of all members that have published any: member id to name to number.
+
+        They are what Proto.Actor calls ``MemberHeartbeat``, under the key ``cluster:heartbeat``. What is none is left out.
+        """
+        found: Dict[str, Dict[str, int]] = {}
+        for member, entry in self.get(_heartbeat.KEY, departed=departed).items():
+            if entry.type_url != _heartbeat.TYPE_URL:
+                continue
+            try:
+                found[member] = _heartbeat.parse(entry.raw)
+            except ValueError:
+                # One member's mistake must not spoil the others' statistics.
+                continue
+        return found
+
     # ---- changes
 
     def on_change(
@@ -438,7 +488,8 @@ class Node:
     ) -> Subscription:
         """Have a callback called with each :class:`Change`, until the subscription is ended or the node closed.
 
-        ``kinds`` is a mask of :class:`Kind` (default: entries); ``key`` or ``prefix`` and ``member`` narrow it down. ``initial``:
+        ``kinds`` is a mask of :class:`Kind` (default: entries); ``key`` or ``prefix`` and ``member`` narrow it down. Keys beginning
+        ``cluster:`` are the library's own, and are told only for a ``key`` or ``prefix`` that begins so. ``initial``:
         what exists comes first, then a change of kind ``INITIAL_DONE``, without gap or duplicate. ``no_self``: nothing about this
         node's own entries and membership.
 

@@ -62,6 +62,24 @@ class Member(NamedTuple):
     tags: Dict[str, str]
 
 
+class Ban(NamedTuple):
+    """A ban that stands. Bans of one member by several stand side by side."""
+
+    #: Id of the banned member.
+    member: str
+    #: Id of the member that has banned it.
+    by: str
+
+
+class Topology(NamedTuple):
+    """Who is here, told when it has changed and has stayed the same for a second."""
+
+    #: How many members, this node included.
+    members: int
+    #: 16 hex digits, the same at every member that sees the same members.
+    hash: str
+
+
 class Change(NamedTuple):
     """One change that a subscription was told of. Which fields are filled follows from the kind."""
 
@@ -80,7 +98,7 @@ class Change(NamedTuple):
     member_status: MemberStatus
     #: How many changes this one stands for, itself included: who reads slowly gets the last of each key, and the count.
     conflated: int
-    #: Of a log line its level, of a warning a status.
+    #: Of a log line its level, of a warning a status, of a change of state or topology see the properties by those names.
     code: int
     #: Of a log line, a warning, a change of state, a refused entry: the words.
     text: str
@@ -110,6 +128,11 @@ class Change(NamedTuple):
     def state(self) -> Optional[NodeState]:
         """The node's new state, in a change of kind ``NODE_STATE``."""
         return NodeState(self.code) if self.kind & Kind.NODE_STATE else None
+
+    @property
+    def topology(self) -> Optional[Topology]:
+        """Who is here, in a change of kind ``TOPOLOGY``."""
+        return Topology(self.code, self.text) if self.kind & Kind.TOPOLOGY else None
 
 
 # One record's head up to plain_off. The node's and the subscription's id (16 bytes) are stepped over: the tag tells enough.
