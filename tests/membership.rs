@@ -6,14 +6,16 @@ use cluster_gossip::Filter;
 use cluster_gossip::error::Status;
 use cluster_gossip::store::NodeState;
 use cluster_gossip::store::event::{Event, kind};
-use cluster_gossip::store::members::MemberStatus;
+use cluster_gossip::store::members::{Cause, MemberStatus};
 use cluster_gossip::store::own::key;
 use cluster_gossip::store::queue::Queue;
+use cluster_gossip::wire::frame::{self, Record};
+use cluster_gossip::wire::packet::{self, Head};
 use cluster_gossip::wire::proto::cluster::MemberHeartbeat;
 use prost::Message;
 use rand::Rng;
 use sim::run::{MS, SECOND, at_rest, must, seeds};
-use sim::{Network, World, check};
+use sim::{Network, Start, World, check};
 
 fn cluster(seed: u64, n: usize, net: Network) -> World {
     at_rest(seed, net, n)
@@ -462,4 +464,61 @@ fn tcp_that_does_not_pass_is_complained_of_in_words() {
     let texts = warnings(&world, 0);
     assert!(texts.iter().any(|text| text.contains("answers UDP packets")), "{texts:?}");
     assert!((0..3).all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)));
+}
+
+#[test]
+fn a_timer_that_is_set_late_is_not_taken_for_a_pause() {
+    // A name server that takes its time.
+    let mut world = World::new(1, Network::default());
+    (world.dns.down, world.dns.delay) = (true, 5 * SECOND);
+    world.start("m0", &[], |_| ());
+    let seeds = vec!["10.0.0.0:4000".into(), "gone:4000".into()];
+    world.spawn(Start { id: "m1".into(), seeds, ..Start::default() }, |_| ());
+    world.run(60 * SECOND);
+    assert_eq!(world.sum("pauses"), 0);
+    // A graver cause that is heard of after its time would have been over.
+    let mut world = cluster(1, 3, Network::default());
+    world.pause(2, 60 * SECOND);
+    let subject = world.nodes[0].store.members.by_id("m2").unwrap();
+    let (to, accuser) = (world.nodes[0].nonce, world.nodes[1].nonce);
+    for cause in [Cause::Silent, Cause::Refused] {
+        let record = Record {
+            id: "m2".into(),
+            generation: subject.life.generation,
+            nonce: subject.life.nonce,
+            incarnation: 5,
+            status: MemberStatus::Suspect,
+            age_ms: 0,
+            address: subject.address,
+            versions: (1, 1),
+            tags: Default::default(),
+            cause,
+            accuser,
+        };
+        let mut body = Vec::new();
+        record.put(&mut body);
+        let from = world.nodes[1].address;
+        world.inject(0, from, &forged(accuser, to, &[(frame::kind::MEMBERS, body)]));
+        world.run(3 * SECOND);
+    }
+    assert_eq!(world.nodes[0].metric("pauses"), 0);
+}
+
+/// A packet as `sender` would send it to `target`.
+fn forged(sender: u64, target: u64, frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = packet::begin(Head { cluster: packet::cluster_tag("default"), sender, target });
+    frames.iter().for_each(|(kind, body)| packet::put_frame(&mut bytes, *kind, body));
+    packet::finish(&mut bytes);
+    bytes
+}
+
+#[test]
+fn one_that_is_often_stopped_for_a_moment_still_finds_a_dead_member() {
+    let mut world = cluster(1, 2, Network::default());
+    world.lose_host(1);
+    for _ in 0..30 {
+        world.pause(0, 500 * MS);
+        world.run(3 * SECOND);
+    }
+    assert_eq!(status(&world, 0, "m1"), Some(MemberStatus::Dead));
 }

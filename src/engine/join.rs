@@ -163,8 +163,11 @@ impl Engine {
 
     pub(super) fn resolved(&mut self, now: Time, name: &str, result: Result<Vec<SocketAddr>, String>) {
         let Some(i) = self.seeds.iter().position(|s| s.name == name && s.resolving) else { return };
+        let retry = self.settings.join_retry;
         let seed = &mut self.seeds[i];
         seed.resolving = false;
+        // Name servers may take longer than the pause: a timer in the past would look as if this process had been stopped.
+        seed.next = seed.next.max(now + retry);
         match result {
             Ok(addresses) if !addresses.is_empty() => {
                 seed.addresses = addresses;

@@ -135,7 +135,7 @@ impl Engine {
             if rank < member.claim.rank() {
                 self.answer_with(now, sender, record.nonce, &record);
             } else if record.status == MemberStatus::Suspect && record.cause > member.claim.cause {
-                self.strengthen(record.nonce, record.cause);
+                self.strengthen(now, record.nonce, record.cause);
                 return Merged::News;
             }
             return Merged::Known;
