@@ -522,3 +522,18 @@ fn one_that_is_often_stopped_for_a_moment_still_finds_a_dead_member() {
     }
     assert_eq!(status(&world, 0, "m1"), Some(MemberStatus::Dead));
 }
+
+#[test]
+fn one_that_was_alone_in_its_names_addresses_finds_those_that_come_later() {
+    let mut world = World::new(1, Network::default());
+    let both: Vec<_> = (0..2).map(|n| ([10, 0, 0, n], 4000).into()).collect();
+    for (n, address) in both.iter().enumerate() {
+        world.dns.set("svc", vec![*address]);
+        world.spawn(Start { id: format!("m{n}"), seeds: vec!["svc:4000".into()], ..Start::default() }, |_| ());
+        world.run(SECOND);
+        assert_eq!(world.nodes[n].store.state(), NodeState::Alone);
+    }
+    world.dns.set("svc", both);
+    let joined = |w: &World| w.nodes.iter().all(|n| n.store.members.present() == 2);
+    assert!(world.run_until(45 * SECOND, 100 * MS, joined));
+}

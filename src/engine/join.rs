@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use rand::Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -151,8 +152,9 @@ impl Engine {
                 });
             }
             let seed = &mut self.seeds[i];
-            // Addresses are looked up afresh at the first try, at every eighth and whenever none is known.
-            if seed.addresses.is_empty() || seed.tries % 8 == 7 || seed.answered.is_some() {
+            // Addresses are looked up afresh at the first try, at every eighth and whenever none is known; always where
+            // tries are rare.
+            if seed.addresses.is_empty() || seed.tries % 8 == 7 || seed.answered.is_some() || seed.is_self() {
                 seed.resolving = true;
                 self.actions.push_back(Action::Resolve(seed.name.clone()));
             } else {
@@ -188,7 +190,7 @@ impl Engine {
 
     fn try_seed(&mut self, now: Time, i: usize) {
         let me = self.members[&self.me].claim.address;
-        let present: Vec<SocketAddr> =
+        let present: HashSet<SocketAddr> =
             self.others.iter().filter_map(|n| self.members.get(n)).map(|m| m.claim.address).collect();
         let seed = &mut self.seeds[i];
         seed.tries += 1;
