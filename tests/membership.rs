@@ -537,3 +537,24 @@ fn one_that_was_alone_in_its_names_addresses_finds_those_that_come_later() {
     let joined = |w: &World| w.nodes.iter().all(|n| n.store.members.present() == 2);
     assert!(world.run_until(45 * SECOND, 100 * MS, joined));
 }
+
+#[test]
+fn a_banned_member_comes_back_from_behind_a_partition_too() {
+    let mut world = World::new(1, Network::default());
+    for i in 0..5 {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+        world.start(&format!("m{i}"), &seeds, |s| {
+            s.departed_grace = 10 * SECOND;
+            s.departed_record = 30 * SECOND;
+        });
+    }
+    world.run(10 * SECOND);
+    world.call(1, |engine, now| engine.ban(now, "m3")).unwrap();
+    world.run(5 * SECOND);
+    // Longer than anyone remembers it: only it knows of a seed.
+    world.partition(&[3]);
+    world.run(120 * SECOND);
+    world.heal();
+    let back = |w: &World| all_hold(w, "m3", MemberStatus::Banned) && w.nodes[3].store.members.present() == 4;
+    assert!(world.run_until(120 * SECOND, 100 * MS, back), "{:?} at m0", status(&world, 0, "m3"));
+}

@@ -211,7 +211,9 @@ impl Engine {
     }
 
     fn send_join(&mut self, now: Time, target: Target, token: u32) {
-        if !matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone) {
+        // Who is banned takes part, and comes back from behind a partition as well.
+        if !matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone | NodeState::Banned)
+        {
             return;
         }
         let record = self.members[&self.me].claim.to_record(now);
