@@ -9,7 +9,8 @@ use cluster_gossip::store::event::{Event, kind};
 use cluster_gossip::store::members::{Cause, MemberStatus};
 use cluster_gossip::store::own::key;
 use cluster_gossip::store::queue::Queue;
-use cluster_gossip::wire::frame::{self, Record};
+use cluster_gossip::wire::compress::compress;
+use cluster_gossip::wire::frame::{self, Join, Record};
 use cluster_gossip::wire::packet::{self, Head};
 use cluster_gossip::wire::proto::cluster::MemberHeartbeat;
 use prost::Message;
@@ -557,4 +558,33 @@ fn a_banned_member_comes_back_from_behind_a_partition_too() {
     world.heal();
     let back = |w: &World| all_hold(w, "m3", MemberStatus::Banned) && w.nodes[3].store.members.present() == 4;
     assert!(world.run_until(120 * SECOND, 100 * MS, back), "{:?} at m0", status(&world, 0, "m3"));
+}
+
+#[test]
+fn one_datagram_is_not_answered_with_more_than_it_had() {
+    let mut world = cluster(1, 2, Network::default());
+    let record = Record {
+        id: "x".into(),
+        generation: 1,
+        nonce: 4711,
+        incarnation: 1,
+        status: MemberStatus::Alive,
+        age_ms: 0,
+        address: ([10, 9, 9, 9], 999).into(),
+        versions: (1, 1),
+        tags: Default::default(),
+        cause: Cause::None,
+        accuser: 0,
+    };
+    let join = (frame::kind::JOIN, Join { token: 0, record: record.clone() }.encode());
+    let mut plain = Vec::new();
+    (0..8000).for_each(|_| packet::put_frame(&mut plain, join.0, &join.1));
+    let bomb = vec![(frame::kind::COMPRESSED, compress(&plain).unwrap())];
+    for frames in [vec![join.clone()], vec![join; 30], bomb] {
+        let bytes = forged(4711, 0, &frames);
+        let before = world.traffic.datagram_bytes;
+        world.inject(0, record.address, &bytes);
+        let answer = world.traffic.datagram_bytes - before;
+        assert!(answer <= bytes.len() as u64, "{answer} B for {} B", bytes.len());
+    }
 }

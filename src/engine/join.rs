@@ -291,6 +291,10 @@ impl Engine {
         let to = join.record.address;
         let proven = join.token == self.token(to, sender);
         if !proven || later {
+            // Once a packet: an answer must not be larger than what it answers.
+            if std::mem::replace(&mut self.answered_stranger, true) {
+                return;
+            }
             let challenge = Challenge { token: self.token(to, sender), generation };
             let target = Target { address: to, nonce: sender };
             self.out.frame(target, frame::kind::CHALLENGE, &challenge.encode(), &mut self.counters);
