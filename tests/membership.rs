@@ -3,6 +3,8 @@
 mod sim;
 
 use cluster_gossip::Filter;
+use std::time::Duration;
+
 use cluster_gossip::error::Status;
 use cluster_gossip::store::NodeState;
 use cluster_gossip::store::event::{Event, kind};
@@ -587,4 +589,42 @@ fn one_datagram_is_not_answered_with_more_than_it_had() {
         let answer = world.traffic.datagram_bytes - before;
         assert!(answer <= bytes.len() as u64, "{answer} B for {} B", bytes.len());
     }
+}
+
+/// A world in which m2 has been banned because it does not beat.
+fn without_beat() -> World {
+    let mut world = World::new(1, Network::default());
+    for i in 0..5 {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+        world.start(&format!("m{i}"), &seeds, |s| {
+            s.heartbeat_interval = SECOND;
+            s.heartbeat_expiration = if i == 2 { Duration::ZERO } else { 5 * SECOND };
+        });
+    }
+    world.run(20 * SECOND);
+    assert!(all_hold(&world, "m2", MemberStatus::Banned));
+    world
+}
+
+fn beat(world: &mut World) {
+    world.nodes[2].store.set_statistic("echo", Some(1)).unwrap();
+    world.call(2, |engine, now| engine.handle_dirty(now));
+    world.run(2 * SECOND);
+}
+
+#[test]
+fn a_heartbeat_lifts_the_bans_for_its_absence_and_no_others() {
+    let mut world = without_beat();
+    beat(&mut world);
+    assert!(all_hold(&world, "m2", MemberStatus::Alive));
+    assert_eq!(world.nodes[2].store.state(), NodeState::Joined);
+    // One that its host has banned stays so.
+    let mut world = without_beat();
+    let host = world.start("m5", &[0], |_| ());
+    world.run(2 * SECOND);
+    world.call(host, |engine, now| engine.ban(now, "m2")).unwrap();
+    world.run(2 * SECOND);
+    beat(&mut world);
+    assert!(all_hold(&world, "m2", MemberStatus::Banned));
+    assert_eq!(world.nodes[0].engine.bans_json(), r#"[{"by":"m5","id":"m2"}]"#);
 }

@@ -113,6 +113,20 @@ impl Engine {
         self.publish_bans(now)
     }
 
+    /// Whether this node is among those who have banned a member id.
+    pub(super) fn has_banned(&self, id: &str) -> bool {
+        let register = (id.to_owned(), self.members[&self.me].claim.life.id.as_str().to_owned());
+        self.all_bans().get(&register).is_some_and(|(_, lifted)| !lifted)
+    }
+
+    /// Lifts this node's own ban of a member id; those of others stand.
+    pub(super) fn lift_own_ban(&mut self, now: Time, id: &str) -> Result<()> {
+        let register = (id.to_owned(), self.members[&self.me].claim.life.id.as_str().to_owned());
+        let Some((version, false)) = self.all_bans().get(&register).copied() else { return Ok(()) };
+        self.bans.own.insert(register, (version + 1, true));
+        self.publish_bans(now)
+    }
+
     /// The bans that stand, as JSON: a list of objects with the id and who has banned it.
     pub fn bans_json(&self) -> String {
         let mut bans: Vec<_> =
