@@ -628,3 +628,26 @@ fn a_heartbeat_lifts_the_bans_for_its_absence_and_no_others() {
     assert!(all_hold(&world, "m2", MemberStatus::Banned));
     assert_eq!(world.nodes[0].engine.bans_json(), r#"[{"by":"m5","id":"m2"}]"#);
 }
+
+#[test]
+fn what_was_told_when_a_ban_took_effect_is_not_told_again_when_it_is_lifted() {
+    let mut world = cluster(1, 3, Network::default());
+    must(1, check::order(&mut world));
+    // An entry and a ban at the same time, as a wake-up with several packets brings them.
+    world.partition(&[1]);
+    world.record = true;
+    world.set(2, "k", b"v", None);
+    let sent = std::mem::take(&mut world.recorded);
+    world.heal();
+    let (from, target) = (world.nodes[2].address, world.nodes[1].nonce.to_le_bytes());
+    for packet in sent.iter().filter(|packet| packet.windows(8).any(|w| w == target)) {
+        world.inject(1, from, packet);
+    }
+    assert_eq!(world.nodes[1].store.get(world.now, Some("m2"), "k", false).len(), 1);
+    must(1, check::order(&mut world));
+    world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+    world.run(SECOND);
+    world.call(1, |engine, now| engine.unban(now, "m2")).unwrap();
+    world.run(SECOND);
+    must(1, check::order(&mut world));
+}
