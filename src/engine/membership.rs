@@ -13,6 +13,7 @@ use crate::store::NodeState;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::{Level, kind};
 use crate::store::members::{Cause, MemberStatus};
+use crate::store::own::key;
 use crate::time::Time;
 use crate::wire::frame::{self, Held, Record, Roots};
 
@@ -412,15 +413,19 @@ impl Engine {
         let mut over: Vec<u64> =
             self.members.iter().filter(|(n, m)| **n != self.me && gone(m)).map(|(n, _)| *n).collect();
         over.sort_unstable();
+        let mut banned = false;
         for nonce in over {
             let Some(status) = self.members.get(&nonce).map(|m| m.claim.status) else { continue };
             let Some(mut member) = self.take_member(nonce) else { continue };
             member.claim.status = status;
+            banned |= self.store.entry(key::BANNED, nonce).is_some();
             member.log.clear(&store);
-            self.bans_changed(now);
             let view = member.claim.view(None, false);
             self.remember_departed(member.claim);
             self.store.member_changed(kind::MEMBER_REMOVED, &view, now);
+        }
+        if banned {
+            self.bans_changed(now);
         }
         let record = self.settings.departed_record;
         while let Some(nonce) = self.departed_order.front().copied() {
