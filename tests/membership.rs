@@ -651,3 +651,18 @@ fn what_was_told_when_a_ban_took_effect_is_not_told_again_when_it_is_lifted() {
     world.run(SECOND);
     must(1, check::order(&mut world));
 }
+
+#[test]
+fn the_topology_is_told_although_members_change_their_tags_all_the_time() {
+    let mut world = cluster(1, 5, Network::default());
+    let hash = |w: &World| w.nodes[1].store.get(w.now, Some("m1"), key::TOPOLOGY, false)[0].entry.value().to_vec();
+    let before = hash(&world);
+    world.kill(4);
+    for i in 0..30 {
+        let mut settings = (*world.nodes[2].settings).clone();
+        settings.tags.insert("load".into(), i.to_string());
+        world.call(2, |engine, now| engine.reconfigure(now, settings.into()));
+        world.run(500 * MS);
+    }
+    assert_ne!(before, hash(&world));
+}
