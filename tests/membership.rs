@@ -666,3 +666,13 @@ fn the_topology_is_told_although_members_change_their_tags_all_the_time() {
     }
     assert_ne!(before, hash(&world));
 }
+
+#[test]
+fn members_that_leave_together_do_not_wait_for_each_other() {
+    for n in [2, 8] {
+        let mut world = cluster(1, n, Network::default());
+        (0..n).for_each(|node| world.leave(node));
+        world.run(2 * SECOND);
+        assert!(world.nodes.iter().all(|node| node.store.leave_result() == Some(true)), "{n} members");
+    }
+}
