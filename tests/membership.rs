@@ -3,17 +3,22 @@
 mod sim;
 
 use cluster_gossip::Filter;
+use std::time::Duration;
+
 use cluster_gossip::error::Status;
 use cluster_gossip::store::NodeState;
 use cluster_gossip::store::event::{Event, kind};
-use cluster_gossip::store::members::MemberStatus;
+use cluster_gossip::store::members::{Cause, MemberStatus};
 use cluster_gossip::store::own::key;
 use cluster_gossip::store::queue::Queue;
+use cluster_gossip::wire::compress::compress;
+use cluster_gossip::wire::frame::{self, Join, Record};
+use cluster_gossip::wire::packet::{self, Head};
 use cluster_gossip::wire::proto::cluster::MemberHeartbeat;
 use prost::Message;
 use rand::Rng;
 use sim::run::{MS, SECOND, at_rest, must, seeds};
-use sim::{Network, World, check};
+use sim::{Network, Start, World, check};
 
 fn cluster(seed: u64, n: usize, net: Network) -> World {
     at_rest(seed, net, n)
@@ -462,4 +467,212 @@ fn tcp_that_does_not_pass_is_complained_of_in_words() {
     let texts = warnings(&world, 0);
     assert!(texts.iter().any(|text| text.contains("answers UDP packets")), "{texts:?}");
     assert!((0..3).all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)));
+}
+
+#[test]
+fn a_timer_that_is_set_late_is_not_taken_for_a_pause() {
+    // A name server that takes its time.
+    let mut world = World::new(1, Network::default());
+    (world.dns.down, world.dns.delay) = (true, 5 * SECOND);
+    world.start("m0", &[], |_| ());
+    let seeds = vec!["10.0.0.0:4000".into(), "gone:4000".into()];
+    world.spawn(Start { id: "m1".into(), seeds, ..Start::default() }, |_| ());
+    world.run(60 * SECOND);
+    assert_eq!(world.sum("pauses"), 0);
+    // A graver cause that is heard of after its time would have been over.
+    let mut world = cluster(1, 3, Network::default());
+    world.pause(2, 60 * SECOND);
+    let subject = world.nodes[0].store.members.by_id("m2").unwrap();
+    let (to, accuser) = (world.nodes[0].nonce, world.nodes[1].nonce);
+    for cause in [Cause::Silent, Cause::Refused] {
+        let record = Record {
+            id: "m2".into(),
+            generation: subject.life.generation,
+            nonce: subject.life.nonce,
+            incarnation: 5,
+            status: MemberStatus::Suspect,
+            age_ms: 0,
+            address: subject.address,
+            versions: (1, 1),
+            tags: Default::default(),
+            cause,
+            accuser,
+        };
+        let mut body = Vec::new();
+        record.put(&mut body);
+        let from = world.nodes[1].address;
+        world.inject(0, from, &forged(accuser, to, &[(frame::kind::MEMBERS, body)]));
+        world.run(3 * SECOND);
+    }
+    assert_eq!(world.nodes[0].metric("pauses"), 0);
+}
+
+/// A packet as `sender` would send it to `target`.
+fn forged(sender: u64, target: u64, frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = packet::begin(Head { cluster: packet::cluster_tag("default"), sender, target });
+    frames.iter().for_each(|(kind, body)| packet::put_frame(&mut bytes, *kind, body));
+    packet::finish(&mut bytes);
+    bytes
+}
+
+#[test]
+fn one_that_is_often_stopped_for_a_moment_still_finds_a_dead_member() {
+    let mut world = cluster(1, 2, Network::default());
+    world.lose_host(1);
+    for _ in 0..30 {
+        world.pause(0, 500 * MS);
+        world.run(3 * SECOND);
+    }
+    assert_eq!(status(&world, 0, "m1"), Some(MemberStatus::Dead));
+}
+
+#[test]
+fn one_that_was_alone_in_its_names_addresses_finds_those_that_come_later() {
+    let mut world = World::new(1, Network::default());
+    let both: Vec<_> = (0..2).map(|n| ([10, 0, 0, n], 4000).into()).collect();
+    for (n, address) in both.iter().enumerate() {
+        world.dns.set("svc", vec![*address]);
+        world.spawn(Start { id: format!("m{n}"), seeds: vec!["svc:4000".into()], ..Start::default() }, |_| ());
+        world.run(SECOND);
+        assert_eq!(world.nodes[n].store.state(), NodeState::Alone);
+    }
+    world.dns.set("svc", both);
+    let joined = |w: &World| w.nodes.iter().all(|n| n.store.members.present() == 2);
+    assert!(world.run_until(45 * SECOND, 100 * MS, joined));
+}
+
+#[test]
+fn a_banned_member_comes_back_from_behind_a_partition_too() {
+    let mut world = World::new(1, Network::default());
+    for i in 0..5 {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+        world.start(&format!("m{i}"), &seeds, |s| {
+            s.departed_grace = 10 * SECOND;
+            s.departed_record = 30 * SECOND;
+        });
+    }
+    world.run(10 * SECOND);
+    world.call(1, |engine, now| engine.ban(now, "m3")).unwrap();
+    world.run(5 * SECOND);
+    // Longer than anyone remembers it: only it knows of a seed.
+    world.partition(&[3]);
+    world.run(120 * SECOND);
+    world.heal();
+    let back = |w: &World| all_hold(w, "m3", MemberStatus::Banned) && w.nodes[3].store.members.present() == 4;
+    assert!(world.run_until(120 * SECOND, 100 * MS, back), "{:?} at m0", status(&world, 0, "m3"));
+}
+
+#[test]
+fn one_datagram_is_not_answered_with_more_than_it_had() {
+    let mut world = cluster(1, 2, Network::default());
+    let record = Record {
+        id: "x".into(),
+        generation: 1,
+        nonce: 4711,
+        incarnation: 1,
+        status: MemberStatus::Alive,
+        age_ms: 0,
+        address: ([10, 9, 9, 9], 999).into(),
+        versions: (1, 1),
+        tags: Default::default(),
+        cause: Cause::None,
+        accuser: 0,
+    };
+    let join = (frame::kind::JOIN, Join { token: 0, record: record.clone() }.encode());
+    let mut plain = Vec::new();
+    (0..8000).for_each(|_| packet::put_frame(&mut plain, join.0, &join.1));
+    let bomb = vec![(frame::kind::COMPRESSED, compress(&plain).unwrap())];
+    for frames in [vec![join.clone()], vec![join; 30], bomb] {
+        let bytes = forged(4711, 0, &frames);
+        let before = world.traffic.datagram_bytes;
+        world.inject(0, record.address, &bytes);
+        let answer = world.traffic.datagram_bytes - before;
+        assert!(answer <= bytes.len() as u64, "{answer} B for {} B", bytes.len());
+    }
+}
+
+/// A world in which m2 has been banned because it does not beat.
+fn without_beat() -> World {
+    let mut world = World::new(1, Network::default());
+    for i in 0..5 {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+        world.start(&format!("m{i}"), &seeds, |s| {
+            s.heartbeat_interval = SECOND;
+            s.heartbeat_expiration = if i == 2 { Duration::ZERO } else { 5 * SECOND };
+        });
+    }
+    world.run(20 * SECOND);
+    assert!(all_hold(&world, "m2", MemberStatus::Banned));
+    world
+}
+
+fn beat(world: &mut World) {
+    world.nodes[2].store.set_statistic("echo", Some(1)).unwrap();
+    world.call(2, |engine, now| engine.handle_dirty(now));
+    world.run(2 * SECOND);
+}
+
+#[test]
+fn a_heartbeat_lifts_the_bans_for_its_absence_and_no_others() {
+    let mut world = without_beat();
+    beat(&mut world);
+    assert!(all_hold(&world, "m2", MemberStatus::Alive));
+    assert_eq!(world.nodes[2].store.state(), NodeState::Joined);
+    // One that its host has banned stays so.
+    let mut world = without_beat();
+    let host = world.start("m5", &[0], |_| ());
+    world.run(2 * SECOND);
+    world.call(host, |engine, now| engine.ban(now, "m2")).unwrap();
+    world.run(2 * SECOND);
+    beat(&mut world);
+    assert!(all_hold(&world, "m2", MemberStatus::Banned));
+    assert_eq!(world.nodes[0].engine.bans_json(), r#"[{"by":"m5","id":"m2"}]"#);
+}
+
+#[test]
+fn what_was_told_when_a_ban_took_effect_is_not_told_again_when_it_is_lifted() {
+    let mut world = cluster(1, 3, Network::default());
+    must(1, check::order(&mut world));
+    // An entry and a ban at the same time, as a wake-up with several packets brings them.
+    world.partition(&[1]);
+    world.record = true;
+    world.set(2, "k", b"v", None);
+    let sent = std::mem::take(&mut world.recorded);
+    world.heal();
+    let (from, target) = (world.nodes[2].address, world.nodes[1].nonce.to_le_bytes());
+    for packet in sent.iter().filter(|packet| packet.windows(8).any(|w| w == target)) {
+        world.inject(1, from, packet);
+    }
+    assert_eq!(world.nodes[1].store.get(world.now, Some("m2"), "k", false).len(), 1);
+    must(1, check::order(&mut world));
+    world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+    world.run(SECOND);
+    world.call(1, |engine, now| engine.unban(now, "m2")).unwrap();
+    world.run(SECOND);
+    must(1, check::order(&mut world));
+}
+
+#[test]
+fn the_topology_is_told_although_members_change_their_tags_all_the_time() {
+    let mut world = cluster(1, 5, Network::default());
+    let hash = |w: &World| w.nodes[1].store.get(w.now, Some("m1"), key::TOPOLOGY, false)[0].entry.value().to_vec();
+    let before = hash(&world);
+    world.kill(4);
+    for i in 0..30 {
+        let mut settings = (*world.nodes[2].settings).clone();
+        settings.tags.insert("load".into(), i.to_string());
+        world.call(2, |engine, now| engine.reconfigure(now, settings.into()));
+        world.run(500 * MS);
+    }
+    assert_ne!(before, hash(&world));
+}
+
+#[test]
+fn members_that_leave_together_do_not_wait_for_each_other() {
+    for n in [2, 8] {
+        let mut world = cluster(1, n, Network::default());
+        (0..n).for_each(|node| world.leave(node));
+        world.run(2 * SECOND);
+        assert!(world.nodes.iter().all(|node| node.store.leave_result() == Some(true)), "{n} members");
+    }
 }

@@ -10,7 +10,7 @@ use prost::Message;
 use super::Engine;
 use crate::error::{Error, Result, Status};
 use crate::store::NodeState;
-use crate::store::entry::MemberId;
+use crate::store::entry::{Entry, MemberId};
 use crate::store::event::{Level, kind};
 use crate::store::members::{MemberStatus, MemberView};
 use crate::store::own::key;
@@ -25,13 +25,21 @@ const HEIRS: usize = 3;
 /// (id, origin) to (version, lifted).
 type Registers = HashMap<(String, String), (u64, bool)>;
 
+/// A ban that is in force here.
+#[derive(Clone, Debug)]
+struct Hidden {
+    since: Time,
+    /// Entries that came at that very time and were told before the ban was known.
+    told: Vec<Entry>,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Bans {
     /// This node's own part.
     own: Registers,
-    /// Ids that are banned, since when here.
-    effective: HashMap<String, Time>,
+    /// Ids that are banned.
+    effective: HashMap<String, Hidden>,
     /// Ids that this node has banned because their heartbeat had expired.
     expired: HashSet<String>,
 }
@@ -109,6 +117,20 @@ impl Engine {
         self.publish_bans(now, standing.into_iter().map(|(register, (version, _))| (register, (version + 1, true))))
     }
 
+    /// Whether this node is among those who have banned a member id.
+    pub(super) fn has_banned(&self, id: &str) -> bool {
+        let register = (id.to_owned(), self.members[&self.me].claim.life.id.as_str().to_owned());
+        self.all_bans().get(&register).is_some_and(|(_, lifted)| !lifted)
+    }
+
+    /// Lifts this node's own ban of a member id; those of others stand.
+    pub(super) fn lift_own_ban(&mut self, now: Time, id: &str) -> Result<()> {
+        let register = (id.to_owned(), self.members[&self.me].claim.life.id.as_str().to_owned());
+        let Some((version, false)) = self.all_bans().get(&register).copied() else { return Ok(()) };
+        self.bans.own.insert(register, (version + 1, true));
+        self.publish_bans(now)
+    }
+
     /// The bans that stand, as JSON: a list of objects with the id and who has banned it.
     pub fn bans_json(&self) -> String {
         let mut bans: Vec<_> =
@@ -162,11 +184,12 @@ impl Engine {
     /// Somebody's bans have changed, or somebody with bans has gone.
     pub(super) fn bans_changed(&mut self, now: Time) {
         let all = self.all_bans();
-        let mut next: HashMap<String, Time> = HashMap::new();
+        let mut next: HashMap<String, Hidden> = HashMap::new();
         for ((id, _), (_, lifted)) in all {
-            if !lifted {
-                let since = self.bans.effective.get(&id).copied().unwrap_or(now);
-                next.insert(id, since);
+            if !lifted && !next.contains_key(&id) {
+                let known = self.bans.effective.get(&id).cloned();
+                let hidden = known.unwrap_or_else(|| Hidden { since: now, told: self.came_at(now, &id) });
+                next.insert(id, hidden);
             }
         }
         let before = std::mem::replace(&mut self.bans.effective, next);
@@ -176,11 +199,18 @@ impl Engine {
         changed.sort();
         for id in changed {
             let banned = self.bans.effective.contains_key(&id);
-            self.ban_took_effect(now, &id, banned, before.get(&id).copied());
+            self.ban_took_effect(now, &id, banned, before.get(&id));
         }
     }
 
-    fn ban_took_effect(&mut self, now: Time, id: &str, banned: bool, since: Option<Time>) {
+    /// Entries of the member with this id that came at `now`.
+    fn came_at(&self, now: Time, id: &str) -> Vec<Entry> {
+        let member = self.ids.get(id).and_then(|nonce| self.members.get(nonce));
+        let entries = member.into_iter().flat_map(|m| m.log.entries());
+        entries.filter(|e| e.head().received == now).cloned().collect()
+    }
+
+    fn ban_took_effect(&mut self, now: Time, id: &str, banned: bool, before: Option<&Hidden>) {
         let Some(&nonce) = self.ids.get(id) else { return };
         self.log(now, Level::Info, || {
             format!("member {id:?} is {}", if banned { "banned" } else { "no longer banned" })
@@ -190,13 +220,15 @@ impl Engine {
             let event = if banned { kind::MEMBER_BANNED } else { kind::MEMBER_UNBANNED };
             self.store.member_changed(event, &view, now);
         }
-        if let Some(since) = since
+        if let Some(Hidden { since, told }) = before
             && !banned
             && let Some(member) = self.members.get(&nonce)
         {
             // What came meanwhile was told to nobody.
-            for entry in member.log.entries().filter(|e| e.head().received >= since) {
-                self.store.offer_again(entry, now);
+            for entry in member.log.entries().filter(|e| e.head().received >= *since) {
+                if !told.iter().any(|t| t.same(entry)) {
+                    self.store.offer_again(entry, now);
+                }
             }
         }
         if nonce == self.me {

@@ -106,6 +106,11 @@ impl Engine {
                 break;
             };
             self.counters.frames_received[usize::from(kind).min(metrics::FRAME_KINDS - 1)] += 1;
+            if kind == frame::kind::COMPRESSED && path == Path::Datagram {
+                // Frames without number would come out of one datagram, from anyone.
+                self.counters.dropped_malformed += 1;
+                break;
+            }
             if self.handle_frame(now, from, head.sender, kind, body, &mut touched).is_err() {
                 self.counters.dropped_malformed += 1;
                 break;

@@ -85,8 +85,11 @@ impl Engine {
         }
         changed.sort();
         for (id, expired) in changed {
+            if expired && self.has_banned(&id) {
+                continue; // by its host: that ban does not end with a heartbeat
+            }
             self.bans.note_expired(&id, expired);
-            let result = if expired { self.ban(now, &id) } else { self.unban(now, &id) };
+            let result = if expired { self.ban(now, &id) } else { self.lift_own_ban(now, &id) };
             if let Err(error) = result {
                 self.warn(now, "heartbeat", error.status(), || format!("member {id:?} with its heartbeat: {error}"));
             }

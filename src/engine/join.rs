@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use rand::Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -151,8 +152,9 @@ impl Engine {
                 });
             }
             let seed = &mut self.seeds[i];
-            // Addresses are looked up afresh at the first try, at every eighth and whenever none is known.
-            if seed.addresses.is_empty() || seed.tries % 8 == 7 || seed.answered.is_some() {
+            // Addresses are looked up afresh at the first try, at every eighth and whenever none is known; always where
+            // tries are rare.
+            if seed.addresses.is_empty() || seed.tries % 8 == 7 || seed.answered.is_some() || seed.is_self() {
                 seed.resolving = true;
                 self.actions.push_back(Action::Resolve(seed.name.clone()));
             } else {
@@ -163,8 +165,11 @@ impl Engine {
 
     pub(super) fn resolved(&mut self, now: Time, name: &str, result: Result<Vec<SocketAddr>, String>) {
         let Some(i) = self.seeds.iter().position(|s| s.name == name && s.resolving) else { return };
+        let retry = self.settings.join_retry;
         let seed = &mut self.seeds[i];
         seed.resolving = false;
+        // Name servers may take longer than the pause: a timer in the past would look as if this process had been stopped.
+        seed.next = seed.next.max(now + retry);
         match result {
             Ok(addresses) if !addresses.is_empty() => {
                 seed.addresses = addresses;
@@ -185,7 +190,7 @@ impl Engine {
 
     fn try_seed(&mut self, now: Time, i: usize) {
         let me = self.members[&self.me].claim.address;
-        let present: Vec<SocketAddr> =
+        let present: HashSet<SocketAddr> =
             self.others.iter().filter_map(|n| self.members.get(n)).map(|m| m.claim.address).collect();
         let seed = &mut self.seeds[i];
         seed.tries += 1;
@@ -206,7 +211,9 @@ impl Engine {
     }
 
     fn send_join(&mut self, now: Time, target: Target, token: u32) {
-        if !matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone) {
+        // Who is banned takes part, and comes back from behind a partition as well.
+        if !matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone | NodeState::Banned)
+        {
             return;
         }
         let record = self.members[&self.me].claim.to_record(now);
@@ -284,6 +291,10 @@ impl Engine {
         let to = join.record.address;
         let proven = join.token == self.token(to, sender);
         if !proven || later {
+            // Once a packet: an answer must not be larger than what it answers.
+            if std::mem::replace(&mut self.answered_stranger, true) {
+                return;
+            }
             let challenge = Challenge { token: self.token(to, sender), generation };
             let target = Target { address: to, nonce: sender };
             self.out.frame(target, frame::kind::CHALLENGE, &challenge.encode(), &mut self.counters);

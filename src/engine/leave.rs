@@ -72,6 +72,8 @@ impl Engine {
     /// Repeats the notice, or ends.
     pub(super) fn leave_timeout(&mut self, now: Time) {
         let Some(leaving) = &mut self.leaving else { return };
+        // Others may leave at the same time: who is no longer there needs not be told.
+        leaving.needed = leaving.needed.min(self.others.len());
         let enough = leaving.acknowledged.len() >= leaving.needed;
         if enough || leaving.until <= now {
             self.leaving = None;

@@ -13,6 +13,7 @@ use crate::store::NodeState;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::{Level, kind};
 use crate::store::members::{Cause, MemberStatus};
+use crate::store::own::key;
 use crate::time::Time;
 use crate::wire::frame::{self, Held, Record, Roots};
 
@@ -74,15 +75,19 @@ impl Engine {
     }
 
     /// Brings the lists of who is present up to date with a member.
-    fn refresh_presence(&mut self, nonce: u64) {
+    fn refresh_presence(&mut self, now: Time, nonce: u64) {
         let present = self.members.get(&nonce).is_some_and(Member::is_present);
         let place = ring_place(self.cluster, nonce);
         if present {
-            if self.ring.insert(place) && nonce != self.me {
-                self.others.push(nonce);
+            if self.ring.insert(place) {
+                if nonce != self.me {
+                    self.others.push(nonce);
+                }
+                self.topology_changed(now);
             }
         } else if self.ring.remove(&place) {
             self.others.retain(|n| *n != nonce);
+            self.topology_changed(now);
         }
     }
 
@@ -94,8 +99,7 @@ impl Engine {
         if let Some(view) = self.view(nonce) {
             self.store.members.put(view);
         }
-        self.refresh_presence(nonce);
-        self.topology_changed(now);
+        self.refresh_presence(now, nonce);
         self.touch(now, nonce, self.settle());
     }
 
@@ -103,8 +107,7 @@ impl Engine {
     pub(super) fn member_updated(&mut self, now: Time, nonce: u64, event: u32) {
         let Some(view) = self.view(nonce) else { return };
         self.store.members.put(view.clone());
-        self.refresh_presence(nonce);
-        self.topology_changed(now);
+        self.refresh_presence(now, nonce);
         self.touch(now, nonce, Duration::ZERO);
         self.store.member_changed(event, &view, now);
         if matches!(event, kind::MEMBER_DEAD | kind::MEMBER_LEFT) && nonce != self.me {
@@ -135,7 +138,7 @@ impl Engine {
             if rank < member.claim.rank() {
                 self.answer_with(now, sender, record.nonce, &record);
             } else if record.status == MemberStatus::Suspect && record.cause > member.claim.cause {
-                self.strengthen(record.nonce, record.cause);
+                self.strengthen(now, record.nonce, record.cause);
                 return Merged::News;
             }
             return Merged::Known;
@@ -337,7 +340,7 @@ impl Engine {
     fn supersede(&mut self, now: Time, nonce: u64) -> bool {
         let store = self.store.clone();
         self.inherit_bans(now, nonce);
-        let Some(mut member) = self.take_member(nonce) else { return false };
+        let Some(mut member) = self.take_member(now, nonce) else { return false };
         member.log.clear(&store);
         self.bans_changed(now);
         // Not "left", which would be final: if it is the later one after all, it refutes.
@@ -358,11 +361,11 @@ impl Engine {
         }
     }
 
-    fn take_member(&mut self, nonce: u64) -> Option<Member> {
+    fn take_member(&mut self, now: Time, nonce: u64) -> Option<Member> {
         let member = self.members.get_mut(&nonce)?;
         member.claim.status = MemberStatus::Left;
         self.refresh_terms(nonce);
-        self.refresh_presence(nonce);
+        self.refresh_presence(now, nonce);
         let member = self.members.remove(&nonce)?;
         self.suspicions.end(nonce);
         self.changes.forget(member.position);
@@ -412,15 +415,19 @@ impl Engine {
         let mut over: Vec<u64> =
             self.members.iter().filter(|(n, m)| **n != self.me && gone(m)).map(|(n, _)| *n).collect();
         over.sort_unstable();
+        let mut banned = false;
         for nonce in over {
             let Some(status) = self.members.get(&nonce).map(|m| m.claim.status) else { continue };
-            let Some(mut member) = self.take_member(nonce) else { continue };
+            let Some(mut member) = self.take_member(now, nonce) else { continue };
             member.claim.status = status;
+            banned |= self.store.entry(key::BANNED, nonce).is_some();
             member.log.clear(&store);
-            self.bans_changed(now);
             let view = member.claim.view(None, false);
             self.remember_departed(member.claim);
             self.store.member_changed(kind::MEMBER_REMOVED, &view, now);
+        }
+        if banned {
+            self.bans_changed(now);
         }
         let record = self.settings.departed_record;
         while let Some(nonce) = self.departed_order.front().copied() {

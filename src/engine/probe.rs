@@ -34,8 +34,10 @@ const AGAIN: f64 = 0.2;
 const AFTER_REFUSAL: u32 = 4;
 const AFTER_REFUSAL_MAX: Duration = Duration::from_millis(100);
 
-/// Probes under way, at most: those on behalf of others are bounded by it.
+/// Probes under way, at most; on behalf of others none is begun when there are more than half as many, so that this node's
+/// own never want for room.
 const MAX_OPEN: usize = 512;
+const MAX_OPEN_FOR_OTHERS: usize = MAX_OPEN / 2;
 
 /// Successors looked at for one that is not suspected already.
 const RING_LOOK: usize = 64;
@@ -212,7 +214,8 @@ impl Engine {
     /// Sends a probe.
     pub(super) fn probe(&mut self, now: Time, target: u64, why: Why) {
         let Some(member) = self.members.get(&target) else { return };
-        if self.probes.open.len() >= MAX_OPEN {
+        let room = if matches!(why, Why::For { .. }) { MAX_OPEN_FOR_OTHERS } else { MAX_OPEN };
+        if self.probes.open.len() >= room {
             return;
         }
         let to = member.claim.target();

@@ -92,7 +92,7 @@ impl Engine {
             match self.suspicions.all.get_mut(&target) {
                 Some(known) if known.own => {
                     let news = cause > known.cause;
-                    self.strengthen(target, cause);
+                    self.strengthen(now, target, cause);
                     if news {
                         self.tell(now, target);
                     }
@@ -142,7 +142,7 @@ impl Engine {
             confirmed: Vec::new(),
         };
         self.suspicions.put(target, suspicion);
-        self.reckon(target);
+        self.reckon(now, target);
     }
 
     /// Another has made this member a suspect.
@@ -152,7 +152,7 @@ impl Engine {
     }
 
     /// Reckons the deadline of a suspicion anew.
-    fn reckon(&mut self, target: u64) {
+    fn reckon(&mut self, now: Time, target: u64) {
         let Some(suspicion) = self.suspicions.all.get(&target) else { return };
         let settings = &self.settings;
         // Larger clusters take longer to carry an accusation and its refutation to all.
@@ -178,7 +178,8 @@ impl Engine {
             true => Duration::ZERO,
             false => BYSTANDER + BYSTANDER.mul_f64(self.rng.random()),
         };
-        let deadline = suspicion.since + wait + later;
+        // A graver cause may make it over already: a timer in the past would look as if this process had been stopped.
+        let deadline = (suspicion.since + wait + later).max(now);
         self.suspicions.move_deadline(target, deadline);
     }
 
@@ -206,19 +207,19 @@ impl Engine {
         let Some(suspicion) = self.suspicions.all.get_mut(&target) else { return };
         suspicion.own = true;
         suspicion.cause = cause;
-        self.reckon(target);
+        self.reckon(now, target);
         self.suspicion_timeout(now);
     }
 
     /// A suspicion is of a stronger cause than was known here.
-    pub(super) fn strengthen(&mut self, target: u64, cause: Cause) {
+    pub(super) fn strengthen(&mut self, now: Time, target: u64, cause: Cause) {
         if let Some(suspicion) = self.suspicions.all.get_mut(&target) {
             suspicion.cause = stronger(suspicion.cause, cause);
         }
         if let Some(member) = self.members.get_mut(&target) {
             member.claim.cause = stronger(member.claim.cause, cause);
         }
-        self.reckon(target);
+        self.reckon(now, target);
     }
 
     /// This node holds a member dead from now on, and says so.
@@ -262,7 +263,7 @@ impl Engine {
             suspicion.confirmed.push(sender);
             self.counters.confirmations += 1;
         }
-        self.strengthen(accusation.target, accusation.cause);
+        self.strengthen(now, accusation.target, accusation.cause);
         if news {
             // Those who only heard of it wait as long as it has.
             self.tell(now, accusation.target);
@@ -321,10 +322,16 @@ impl Engine {
         suspects.sort_unstable();
         for nonce in suspects {
             if let Some(suspicion) = self.suspicions.all.get_mut(&nonce) {
-                suspicion.since = now;
+                // Not from the start again: one that is often stopped would never hold anyone dead.
+                suspicion.since = (suspicion.since + pause).min(now);
                 suspicion.confirmed.clear();
             }
-            self.reckon(nonce);
+            self.reckon(now, nonce);
+            let Some(suspicion) = self.suspicions.all.get(&nonce) else { continue };
+            let drained = now + self.settings.suspicion_min;
+            if suspicion.deadline < drained {
+                self.suspicions.move_deadline(nonce, drained);
+            }
         }
         if pause >= self.settings.suspicion_min {
             // Others may hold this node dead, and much may have happened: it compares soon and often.

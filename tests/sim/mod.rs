@@ -155,7 +155,7 @@ impl World {
         }
         for seed in out.resolve.drain(..) {
             let result = self.dns.resolve(&seed);
-            let way = Duration::from_micros(self.rng.random_range(300..3000));
+            let way = self.dns.delay + Duration::from_micros(self.rng.random_range(300..3000));
             self.agenda.add(self.now + way, What::Resolved { node: number, seed, result });
         }
         for (to, timeout) in out.connect.drain(..) {

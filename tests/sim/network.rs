@@ -170,6 +170,8 @@ pub struct Dns {
     names: BTreeMap<String, Vec<SocketAddr>>,
     /// No answer at all while this holds.
     pub down: bool,
+    /// How much longer than usual an answer takes.
+    pub delay: Duration,
 }
 
 impl Dns {
