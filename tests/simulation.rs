@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use sim::adversary::{self, Adversary};
+use sim::membership::Bounds;
 use sim::run::{MS, SECOND, cluster, converge, must, seeds};
 use sim::{Latency, Network, Start, World, check, pool};
 
@@ -205,7 +206,7 @@ fn deleted_and_expired_entries_never_come_back() {
 
 /// Everything at once; see `sim/adversary.rs`. `SIM_SEEDS` and `SIM_SEED` choose other seeds.
 fn adversary(members: usize, count: u64) {
-    let how = Adversary { members, ..Adversary::default() };
+    let how = Adversary { members, membership: Some(Bounds::default()), ..Adversary::default() };
     let (first, count) = match std::env::var("SIM_SEED") {
         Ok(seed) => (seed.parse().expect("SIM_SEED is a number"), 1),
         Err(_) => (0, std::env::var("SIM_SEEDS").map_or(count, |n| n.parse().expect("SIM_SEEDS is a number"))),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use figures::Figures;
 use options::Options;
 use sim::adversary::{self, Adversary};
+use sim::membership::Bounds;
 use sim::{World, pool};
 
 const MS: Duration = Duration::from_millis(1);
@@ -79,8 +80,8 @@ fn adversary(options: &Options) -> ExitCode {
         time: options.time.unwrap_or(600 * SECOND),
         faults: options.faults,
         only: options.only.clone(),
+        membership: Some(Bounds::default()),
         settings: options.settings.clone(),
-        ..Adversary::default()
     };
     let start = Instant::now();
     let count = if options.wall.is_some() { u64::MAX - options.seed } else { options.seeds };

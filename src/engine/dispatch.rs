@@ -267,20 +267,18 @@ impl Engine {
             return;
         }
         let to = Target { address: from, nonce: sender };
-        if let Some(claim) = self.departed.get(&sender)
-            && let Some(later) = self.later_life(claim)
-        {
-            // Another process has taken its id over.
-            self.send_records(now, to, &[later]);
-        } else if let Some(claim) = self.departed.get(&sender) {
-            // It is held to be gone: it learns so, refutes, and is asked for its record as it is then.
-            let mut body = Vec::new();
-            claim.to_record(now).put(&mut body);
-            self.out.frame(to, frame::kind::MEMBERS, &body, &mut self.counters);
-            self.out.frame(to, frame::kind::WANT_MEMBERS, &sender.to_le_bytes(), &mut self.counters);
-        } else {
+        let want = sender.to_le_bytes();
+        let departed = self.departed.get(&sender);
+        let Some(known) = departed.map(|claim| self.later_life(claim).unwrap_or(sender)) else {
             self.counters.dropped_unknown_sender += 1;
-            self.out.frame(to, frame::kind::WANT_MEMBERS, &sender.to_le_bytes(), &mut self.counters);
+            self.out.frame(to, frame::kind::WANT_MEMBERS, &want, &mut self.counters);
+            return;
+        };
+        // It is held to be gone, or another process has taken its id over: it learns so. It refutes, or is later than the
+        // other by now, for that one is gone as well: so it is asked for its record as it is then.
+        if self.may_tell(now, sender, known) {
+            self.send_records(now, to, &[known]);
+            self.out.frame(to, frame::kind::WANT_MEMBERS, &want, &mut self.counters);
         }
     }
 }

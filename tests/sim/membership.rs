@@ -63,6 +63,10 @@ pub fn agree(views: &[(String, BTreeSet<(String, u64)>)]) -> Result<(), String> 
     Ok(())
 }
 
+/// A third member that is stopped, slow or cut off may suspect one wrongly, and take it back: so many changes are no fault
+/// of the observer or the subject.
+pub const ALARMS: u32 = 4;
+
 /// Counts changes of status, by observer and subject.
 #[derive(Default)]
 pub struct Flaps {
@@ -86,7 +90,7 @@ impl Flaps {
             let count = self.counts.entry((observer, change.nonce)).or_default();
             *count += 1;
             let faults = faults(change.nonce);
-            if *count > 2 * faults {
+            if *count > ALARMS + 2 * faults {
                 return Err(format!("flaps: the status of {} changed {count} times for {faults} faults", change.id));
             }
         }
