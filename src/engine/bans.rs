@@ -127,8 +127,7 @@ impl Engine {
     pub(super) fn lift_own_ban(&mut self, now: Time, id: &str) -> Result<()> {
         let register = (id.to_owned(), self.members[&self.me].claim.life.id.as_str().to_owned());
         let Some((version, false)) = self.all_bans().get(&register).copied() else { return Ok(()) };
-        self.bans.own.insert(register, (version + 1, true));
-        self.publish_bans(now)
+        self.publish_bans(now, [(register, (version + 1, true))])
     }
 
     /// The bans that stand, as JSON: a list of objects with the id and who has banned it.
