@@ -676,3 +676,24 @@ fn members_that_leave_together_do_not_wait_for_each_other() {
         assert!(world.nodes.iter().all(|node| node.store.leave_result() == Some(true)), "{n} members");
     }
 }
+
+#[test]
+fn one_for_whom_there_is_no_room_any_more_is_not_answered_without_end() {
+    let mut world = World::new(1, Network::default());
+    for i in 0..6 {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![1.min(i - 1)] };
+        world.start(&format!("m{i}"), &seeds, |s| {
+            if i == 0 {
+                (s.max_members, s.departed_grace) = (3, 5 * SECOND);
+            }
+        });
+    }
+    world.run(20 * SECOND);
+    // One that m0 knows goes, another takes its place there, and it returns.
+    let known = (1..6).find(|n| status(&world, 0, &format!("m{n}")).is_some()).unwrap();
+    world.partition(&[known]);
+    world.run(60 * SECOND);
+    world.heal();
+    world.run(30 * SECOND);
+    assert_eq!(world.violations, Vec::<String>::new());
+}

@@ -267,6 +267,10 @@ impl Engine {
             return;
         }
         let to = Target { address: from, nonce: sender };
+        if self.departed.contains_key(&sender) && !self.may_tell(now, sender, sender) {
+            // It has refuted, and cannot be taken in (max_members): told again with each answer it would answer for ever.
+            return;
+        }
         if let Some(claim) = self.departed.get(&sender)
             && let Some(later) = self.later_life(claim)
         {
