@@ -620,7 +620,7 @@ fn a_heartbeat_lifts_the_bans_for_its_absence_and_no_others() {
     assert_eq!(world.nodes[2].store.state(), NodeState::Joined);
     // One that its host has banned stays so.
     let mut world = without_beat();
-    let host = world.start("m5", &[0], |_| ());
+    let host = world.start("m5", &[0], |s| (s.heartbeat_interval, s.heartbeat_expiration) = (SECOND, 600 * SECOND));
     world.run(2 * SECOND);
     world.call(host, |engine, now| engine.ban(now, "m2")).unwrap();
     world.run(2 * SECOND);
