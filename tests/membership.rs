@@ -620,7 +620,7 @@ fn a_heartbeat_lifts_the_bans_for_its_absence_and_no_others() {
     assert_eq!(world.nodes[2].store.state(), NodeState::Joined);
     // One that its host has banned stays so.
     let mut world = without_beat();
-    let host = world.start("m5", &[0], |_| ());
+    let host = world.start("m5", &[0], |s| (s.heartbeat_interval, s.heartbeat_expiration) = (SECOND, 600 * SECOND));
     world.run(2 * SECOND);
     world.call(host, |engine, now| engine.ban(now, "m2")).unwrap();
     world.run(2 * SECOND);
@@ -675,4 +675,25 @@ fn members_that_leave_together_do_not_wait_for_each_other() {
         world.run(2 * SECOND);
         assert!(world.nodes.iter().all(|node| node.store.leave_result() == Some(true)), "{n} members");
     }
+}
+
+#[test]
+fn one_for_whom_there_is_no_room_any_more_is_not_answered_without_end() {
+    let mut world = World::new(1, Network::default());
+    for i in 0..6 {
+        let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![1.min(i - 1)] };
+        world.start(&format!("m{i}"), &seeds, |s| {
+            if i == 0 {
+                (s.max_members, s.departed_grace) = (3, 5 * SECOND);
+            }
+        });
+    }
+    world.run(20 * SECOND);
+    // One that m0 knows goes, another takes its place there, and it returns.
+    let known = (1..6).find(|n| status(&world, 0, &format!("m{n}")).is_some()).unwrap();
+    world.partition(&[known]);
+    world.run(60 * SECOND);
+    world.heal();
+    world.run(30 * SECOND);
+    assert_eq!(world.violations, Vec::<String>::new());
 }

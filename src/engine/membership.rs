@@ -341,6 +341,7 @@ impl Engine {
         let store = self.store.clone();
         self.inherit_bans(now, nonce);
         let Some(mut member) = self.take_member(now, nonce) else { return false };
+        self.forget_at_peers(&[nonce]);
         member.log.clear(&store);
         self.bans_changed(now);
         // Not "left", which would be final: if it is the later one after all, it refutes.
@@ -373,15 +374,24 @@ impl Engine {
             self.expiries.remove(&(at, nonce));
         }
         self.store.members.remove(nonce);
-        for other in self.members.values_mut() {
-            other.peer.committed.remove(&nonce);
-            other.peer.in_flight.remove(&nonce);
-            other.peer.resets.remove(&nonce);
-        }
         if self.ids.get(member.claim.life.id.as_str()) == Some(&nonce) {
             self.ids.remove(member.claim.life.id.as_str());
         }
         Some(member)
+    }
+
+    /// What peers hold of lives that are gone is of no interest. `gone` is in order.
+    fn forget_at_peers(&mut self, gone: &[u64]) {
+        let stays = |nonce: &u64| gone.binary_search(nonce).is_err();
+        for Member { peer, .. } in self.members.values_mut() {
+            if gone.len() < peer.committed.len() {
+                gone.iter().for_each(|nonce| drop(peer.committed.remove(nonce)));
+            } else {
+                peer.committed.retain(|nonce, _| stays(nonce));
+            }
+            peer.in_flight.retain(|nonce, _| stays(nonce));
+            peer.resets.retain(|nonce, _| stays(nonce));
+        }
     }
 
     fn remember_departed(&mut self, claim: Claim) {
@@ -416,6 +426,9 @@ impl Engine {
             self.members.iter().filter(|(n, m)| **n != self.me && gone(m)).map(|(n, _)| *n).collect();
         over.sort_unstable();
         let mut banned = false;
+        if !over.is_empty() {
+            self.forget_at_peers(&over);
+        }
         for nonce in over {
             let Some(status) = self.members.get(&nonce).map(|m| m.claim.status) else { continue };
             let Some(mut member) = self.take_member(now, nonce) else { continue };
