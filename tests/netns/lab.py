@@ -324,13 +324,12 @@ class Lab:
         self.peers[name] = peer
         return peer
 
-    def open_all(self):
-        """One on each host, with the first two hosts as seeds, and waits until all know all."""
+    def open_all(self, hosts=None):
+        """One on each host, or on so many, with the first two hosts as seeds, and waits until all know all."""
         self.settings.setdefault("seeds", ",".join(f"{self.address(host)}:{PORT}" for host in (1, 2)))
-        for host in self.hosts:
-            self.open(host)
+        peers = [self.open(host) for host in self.hosts[:hosts]]
         self.whole()
-        return [self.peers[f"h{host}"] for host in self.hosts]
+        return peers
 
     def running(self):
         return [peer for peer in self.peers.values() if not peer.killed]

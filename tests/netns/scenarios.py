@@ -175,8 +175,9 @@ def loss(report):
 
 def udp_blocked(report):
     """A firewall lets TCP through to and from a host, but not UDP."""
-    with Lab("udp", 5) as lab:
-        peers = lab.open_all()
+    with Lab("udp", 6) as lab:
+        # One of the hosts is for a newcomer.
+        peers = lab.open_all(5)
         there, others = peers[3], peers[:3] + peers[4:]
         before = usage(peers)
         with report.check("UDP is blocked, TCP open: a warning says so in words"):
@@ -187,6 +188,9 @@ def udp_blocked(report):
             until("a warning", lambda: any(peer.texts("warning", says, since) for peer in others))
             lab.figure(f"UDP blocked: warned of {words(time.monotonic() - since)} after it")
             until("a warning on the other side too", lambda: there.texts("warning", says, since))
+        with report.check("a newcomer that has it as its seed is told that UDP is blocked"):
+            newcomer = lab.open(6, seeds=f"{lab.address(4)}:{PORT}")
+            until("a warning", lambda: newcomer.texts("warning", "UDP is blocked on the way"))
         with report.check("it is dead as stalled, not sooner than a stopped process would be"):
             first, last = lab.all_hold("dead", there.id, others)
             died = min(peer.told("dead", there.id, since)[0]["at"] for peer in others) - since
@@ -198,8 +202,8 @@ def udp_blocked(report):
         with report.check("UDP is open again: all is whole"):
             back = time.monotonic()
             lab.unblock(4)
-            lab.figure(f"UDP blocked: whole {words(lab.whole() - back)} after it is open")
-            lab.exchange(peers, "after")
+            lab.figure(f"UDP blocked: whole, with the newcomer, {words(lab.whole() - back)} after it is open")
+            lab.exchange(lab.running(), "after")
         flat(report, lab, peers, before)
         return lab
 
@@ -367,6 +371,29 @@ def moved(report):
         return lab
 
 
+def late(report):
+    """Seeds that are not there yet."""
+    with Lab("late", 4) as lab:
+        lab.unplug(4)
+        seeds = {1: 3, 2: 4, 3: 1, 4: 3}
+        start = {host: (lambda host=host: lab.open(host, seeds=f"{lab.address(seeds[host])}:{PORT}")) for host in lab.hosts}
+        first, second = start[1](), start[2]()
+        with report.check("nobody listens at the seed, the seed's host is not there: a warning says which, and when it is tried next"):
+            for peer, says in ((first, "no process listens there"), (second, "the host is not there")):
+                until(f"{peer.id} is told", lambda: [text for text in peer.texts("warning", says) if "next in" in text])
+                assert peer.ask("state") == "starting"
+        with report.check("the one seed is started, the other's host comes back with it: all find each other"):
+            since = time.monotonic()
+            third = start[3]()
+            until("the first has joined", lambda: first.holds(third.id) == "alive")
+            lab.figure(f"seeds that come late: joined {words(time.monotonic() - since)} after the seed was started")
+            lab.plug(4)
+            start[4]()
+            lab.whole()
+            lab.exchange(lab.running(), "all")
+        return lab
+
+
 def names(report):
     """Seeds by a DNS name, whose answers change."""
     with Lab("dns", 6, seeds=f"seeds.example:{PORT}", seed_interval="2s") as lab:
@@ -423,4 +450,4 @@ def forgotten(report):
         return lab
 
 
-ALL = [cut, partition, one_way, loss, udp_blocked, tcp_blocked, stopped, killed, moved, names, forgotten]
+ALL = [cut, partition, one_way, loss, udp_blocked, tcp_blocked, stopped, killed, moved, late, names, forgotten]
