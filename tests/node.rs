@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
+use cluster_gossip::wire::proto::cluster::MemberHeartbeat;
 use cluster_gossip::{
     Changes, Config, Event, Filter, Format, MemberStatus, Node, NodeState, SetOptions, Status, Value, kind,
 };
+use prost::Message;
 
 /// So long a test waits before it is called hung.
 const LONG: Duration = Duration::from_secs(60);
@@ -490,6 +492,74 @@ fn a_crash_and_a_restart_at_the_same_address() {
     b.set_value("life", 2i64).unwrap();
     until("the second life is read", || a.value("b", "life").unwrap() == Some(Value::Int(2)));
     assert_eq!(a.members(false).unwrap().len(), 2);
+}
+
+#[test]
+fn bans_statistics_topology_and_a_death() {
+    let _turn = shared();
+    let a = open(&[("cluster", "bans"), ("id", "a"), ("heartbeat_interval", "50ms")]);
+    let what = kind::TOPOLOGY | kind::MEMBER_DEAD;
+    let mut changes = a.changes(Filter { what, ..Filter::default() }).unwrap();
+    let b = open(&[("cluster", "bans"), ("id", "b"), ("seeds", &a.address().unwrap().to_string())]);
+    b.set_value("k", 1i64).unwrap();
+    until("it is read", || a.value("b", "k").unwrap() == Some(Value::Int(1)));
+    let mut topology = |members: i32, mut dead: usize| loop {
+        let event = changes.next_timeout(Some(LONG)).expect("an event");
+        match event.kind {
+            kind::MEMBER_DEAD if event.member.as_ref().unwrap().life.id.as_str() == "b" && dead > 0 => dead -= 1,
+            kind::TOPOLOGY => {
+                let hash = event.text.as_deref().unwrap().to_owned();
+                assert!(hash.len() == 16 && hash.bytes().all(|c| c.is_ascii_hexdigit()), "{hash}");
+                if event.code == members {
+                    assert_eq!(dead, 0);
+                    return hash;
+                }
+            }
+            other => panic!("an event of kind {other:#x}"),
+        }
+    };
+    let two = topology(2, 0);
+
+    a.set_statistic("actors", Some(i64::MIN)).unwrap();
+    a.set_statistic("rooms", Some(7)).unwrap();
+    let statistics = || {
+        let entry = b.entry("a", "cluster:heartbeat").unwrap()?;
+        let beat = MemberHeartbeat::decode(entry.entry.value()).unwrap();
+        Some(beat.actor_statistics?.actor_count.into_iter().collect::<Vec<_>>())
+    };
+    until("both are read", || statistics() == Some(vec![("actors".into(), i64::MIN), ("rooms".into(), 7)]));
+    a.set_statistic("actors", None).unwrap();
+    until("one is gone", || statistics() == Some(vec![("rooms".into(), 7)]));
+    assert_eq!(a.set_statistic("", Some(1)).unwrap_err().status(), Status::InvalidArgument);
+    // The library's own keys are given by name, and not among the hosts'.
+    assert_eq!(a.get(None, "", true, false).unwrap().len(), 1);
+    assert!(a.get(Some("a"), "cluster:", true, false).unwrap().len() >= 2);
+
+    let mut bans =
+        a.changes(Filter { what: kind::MEMBER_BANNED | kind::MEMBER_UNBANNED, ..Filter::default() }).unwrap();
+    assert_eq!(a.ban("a").unwrap_err().status(), Status::InvalidArgument);
+    a.ban("b").unwrap();
+    assert_eq!(a.bans_json().unwrap(), r#"[{"by":"a","id":"b"}]"#);
+    assert_eq!(bans.next_timeout(Some(LONG)).unwrap().kind, kind::MEMBER_BANNED);
+    assert!(a.value("b", "k").unwrap().is_none());
+    until("the banned one knows it", || b.state() == NodeState::Banned);
+    assert_eq!(b.set_value("k", 2i64).unwrap_err().status(), Status::Banned);
+    b.unban("b").unwrap();
+    assert_eq!(bans.next_timeout(Some(LONG)).unwrap().kind, kind::MEMBER_UNBANNED);
+    assert_eq!(a.value("b", "k").unwrap(), Some(Value::Int(1)));
+    drop(bans);
+
+    b.close().unwrap();
+    assert_ne!(topology(1, 1), two);
+    assert!(a.value("b", "k").unwrap().is_none());
+    assert_eq!(a.members(true).unwrap().iter().find(|m| m.id() == "b").unwrap().status, MemberStatus::Dead);
+
+    // A ban that cannot be published takes no effect here either.
+    a.ban("x").unwrap();
+    a.leave(Some(LONG)).unwrap();
+    assert_eq!(a.ban("y").unwrap_err().status(), Status::Left);
+    assert_eq!(a.unban("x").unwrap_err().status(), Status::Left);
+    assert_eq!(a.bans_json().unwrap(), r#"[{"by":"a","id":"x"}]"#);
 }
 
 #[test]

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -30,6 +31,8 @@ spec.loader.exec_module(demo)
 
 COMMON = f"-O2 -Wall -Wextra -Werror -I{ROOT}/include -I{ROOT}/bindings/cpp"
 LINK = f"-L{RELEASE} -lcluster_gossip -pthread -Wl,-rpath,{RELEASE}"
+# Long enough to be suspected (a probe and its answer take a second), far below the setting suspicion_stalled.
+STOP_SECONDS = 3
 # language: how its peer is built, how it is run
 PEERS = {
     "C": (f"cc -std=c11 {COMMON} {HERE}/peers/peer.c -o {BUILD}/peer-c {LINK}", [f"{BUILD}/peer-c"]),
@@ -153,6 +156,9 @@ class Observer:
 
     def __init__(self, seeds):
         self.node = cluster_gossip.Node(cluster="demo", bind="127.0.0.1:0", seeds=seeds)
+        self.dead = []
+        # With a callback, which takes each at once: a death and a return together would be drawn together to the return.
+        self.node.on_change(lambda change: self.dead.append(change.member), kinds=cluster_gossip.Kind.MEMBER_DEAD)
 
     def member(self, program):
         """The id of the program's member, once it is known here; the newest at that address."""
@@ -207,9 +213,24 @@ def demo_cluster(report):
             with report.check(f"{program.name} is seen, and counts"):
                 observer.sees(program)
 
+        for program in stay:
+            with report.check(f"{program.name} is stopped for {STOP_SECONDS} s, and goes on"):
+                program.process.send_signal(signal.SIGSTOP)
+                # How long it is stopped is what is tested here; nothing is waited for.
+                time.sleep(STOP_SECONDS)
+                program.process.send_signal(signal.SIGCONT)
+                observer.sees(program)
+        with report.check("nobody is told dead so far"):
+            assert observer.dead == [], observer.dead
+
+        killed = [observer.member(program) for program in go]
         for program in go:
             program.process.send_signal(signal.SIGKILL)
             program.process.wait()
+        for program, member in zip(go, killed):
+            with report.check(f"{program.name} is told dead after it was killed, and only then"):
+                until(f"{program.name} is told dead", lambda: member in observer.dead)
+                assert member not in [each.id for each in observer.node.members()]
         for program in stay:
             with report.check(f"{program.name} goes on after one of each language was killed"):
                 observer.sees(program)
@@ -219,6 +240,8 @@ def demo_cluster(report):
         for program in again:
             with report.check(f"{program.name} is seen, started after the kill"):
                 observer.sees(program)
+        with report.check("nobody else was told dead, and nobody twice"):
+            assert sorted(observer.dead) == sorted(killed), (observer.dead, killed)
         for program in stay + again:
             with report.check(f"{program.name} leaves when asked to, having seen all"):
                 program.must_run()
