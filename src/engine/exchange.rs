@@ -406,14 +406,11 @@ impl Engine {
             member.log.hear_floor(row.floor, &self.store);
         }
         let Some(member) = self.members.get(&row.nonce) else {
-            match self.departed.get(&row.nonce) {
-                Some(claim) if claim.rank() > rank => plan.records.push(row.nonce),
-                Some(claim) if claim.rank() == rank => {}
-                _ if row.status.is_present() || self.departed.contains_key(&row.nonce) => {
-                    if self.may_ask(now, sender, row) {
-                        plan.want.push(row.nonce);
-                    }
-                }
+            match self.departed.get(&row.nonce).map(|claim| claim.rank()) {
+                Some(known) if known > rank => plan.records.push(row.nonce),
+                Some(known) if known == rank => {}
+                None if !row.status.is_present() => {}
+                _ if self.may_ask(now, sender, row) => plan.want.push(row.nonce),
                 _ => {}
             }
             return;

@@ -28,9 +28,12 @@ enum What {
     Asked(u64, u8),
 }
 
-/// See the module.
+/// What was told last, and asked last, and when.
+type Last = [Option<(What, Time)>; 2];
+
+/// See the module: by peer and life.
 #[derive(Debug, Default)]
-pub struct Said(HashMap<(u64, u64), [Option<(What, Time)>; 2]>);
+pub struct Said(HashMap<(u64, u64), Last>);
 
 impl Said {
     /// Notes that `what` is said; gives false if it was said just now.
