@@ -697,3 +697,53 @@ fn one_for_whom_there_is_no_room_any_more_is_not_answered_without_end() {
     world.run(30 * SECOND);
     assert_eq!(world.violations, Vec::<String>::new());
 }
+
+#[test]
+fn one_that_was_away_for_longer_than_anyone_remembers_brings_nobody_back() {
+    for seed in seeds(4) {
+        let mut world = World::new(seed, Network::default());
+        for i in 0..8 {
+            let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+            world.start(&format!("m{i}"), &seeds, |s| {
+                s.departed_grace = 15 * SECOND;
+                s.departed_record = 60 * SECOND;
+            });
+        }
+        assert!(world.run_until(20 * SECOND, 100 * MS, World::converged), "seed {seed}");
+        world.set(5, "k", b"mine", None);
+        world.set(3, "k", b"of one that dies", None);
+        world.run(2 * SECOND);
+        world.pause(5, 300 * SECOND);
+        world.run(40 * SECOND);
+        world.kill(3);
+        world.run(258 * SECOND);
+        for _ in 0..400 {
+            world.run(100 * MS);
+            let back = world.members().iter().find(|n| **n != 5 && status(&world, **n, "m3").is_some()).copied();
+            assert_eq!(back, None, "seed {seed}: m3 is back");
+        }
+        assert!(world.run_until(20 * SECOND, 100 * MS, World::converged), "seed {seed}");
+        assert_eq!(world.nodes[0].store.get(world.now, Some("m5"), "k", false).len(), 1, "seed {seed}");
+        must(seed, check::order(&mut world));
+    }
+}
+
+#[test]
+fn a_new_member_at_a_dead_ones_address_ends_its_grace() {
+    let mut world = cluster(1, 5, Network::default());
+    let address = world.nodes[3].address;
+    world.set(3, "k", b"v", None);
+    world.kill(3);
+    until_dead(&mut world, 1, "m3");
+    assert_eq!(world.nodes[1].store.get(world.now, Some("m3"), "k", true).len(), 1);
+    let start = sim::Start {
+        id: "other".into(),
+        address: Some(address),
+        seeds: vec![world.nodes[0].address.to_string()],
+        back_ms: 0,
+    };
+    world.spawn(start, |_| ());
+    world.run(3 * SECOND);
+    assert!(world.members().iter().all(|n| status(&world, *n, "m3").is_none()));
+    assert!(all_hold(&world, "other", MemberStatus::Alive));
+}

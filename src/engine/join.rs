@@ -210,7 +210,7 @@ impl Engine {
         }
     }
 
-    fn send_join(&mut self, now: Time, target: Target, token: u32) {
+    pub(super) fn send_join(&mut self, now: Time, target: Target, token: u32) {
         // Who is banned takes part, and comes back from behind a partition as well.
         if !matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone | NodeState::Banned)
         {

@@ -41,6 +41,9 @@ fn ring_place(cluster: u32, nonce: u64) -> (u64, u64) {
     (xxh3_64_with_seed(&nonce.to_le_bytes(), u64::from(cluster) << 32 | 3), nonce)
 }
 
+/// Former members that one that was away for very long tries to join through.
+const REJOIN_WAYS: usize = 16;
+
 /// What became of a record that was passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Merged {
@@ -201,6 +204,9 @@ impl Engine {
         let suspect = claim.status == MemberStatus::Suspect;
         let restarted = known.is_some_and(|known| self.supersede(now, known));
         self.log(now, Level::Info, || format!("member {} joined at {}", record.id, record.address));
+        // Its address is not that of one that is gone any more.
+        let address = claim.address;
+        self.end_grace(now, |m| m.claim.address == address);
         self.insert_member(claim, now);
         self.member_updated(now, nonce, if restarted { kind::MEMBER_RESTARTED } else { kind::MEMBER_JOINED });
         if suspect {
@@ -419,9 +425,24 @@ impl Engine {
 
     /// Ends the grace of members that have been gone long enough, and the memory of those gone very long.
     pub(super) fn forget_departed(&mut self, now: Time) {
-        let store = self.store.clone();
         let grace = self.settings.departed_grace;
-        let gone = |m: &Member| !m.is_present() && m.claim.since + grace <= now;
+        self.end_grace(now, |m| m.claim.since + grace <= now);
+        let record = self.settings.departed_record;
+        while let Some(nonce) = self.departed_order.front().copied() {
+            match self.departed.get(&nonce) {
+                Some(claim) if claim.since + record > now => break,
+                _ => {
+                    self.forget(nonce);
+                    self.departed_order.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Ends the grace of departed members for which `ends` holds: their state goes, that they were is remembered.
+    fn end_grace(&mut self, now: Time, ends: impl Fn(&Member) -> bool) {
+        let store = self.store.clone();
+        let gone = |m: &Member| !m.is_present() && ends(m);
         let mut over: Vec<u64> =
             self.members.iter().filter(|(n, m)| **n != self.me && gone(m)).map(|(n, _)| *n).collect();
         over.sort_unstable();
@@ -442,15 +463,35 @@ impl Engine {
         if banned {
             self.bans_changed(now);
         }
-        let record = self.settings.departed_record;
-        while let Some(nonce) = self.departed_order.front().copied() {
-            match self.departed.get(&nonce) {
-                Some(claim) if claim.since + record > now => break,
-                _ => {
-                    self.forget(nonce);
-                    self.departed_order.pop_front();
-                }
+    }
+
+    /// This node was away for longer than anyone remembers who has departed: what it knows of others may have been
+    /// forgotten by all, and must not be brought back. It forgets it too, and joins anew.
+    pub(super) fn rejoin(&mut self, now: Time) {
+        let store = self.store.clone();
+        let mut others: Vec<u64> = self.members.keys().copied().filter(|nonce| *nonce != self.me).collect();
+        others.sort_unstable();
+        self.forget_at_peers(&others);
+        let mut ways = Vec::new();
+        for nonce in others {
+            let Some(view) = self.view(nonce) else { continue };
+            let Some(mut member) = self.take_member(now, nonce) else { continue };
+            member.log.clear(&store);
+            if view.status.is_present() {
+                ways.push(view.address);
             }
+            self.store.member_changed(kind::MEMBER_REMOVED, &view, now);
+        }
+        self.departed.clear();
+        self.departed_ids.clear();
+        self.departed_order.clear();
+        self.bans_changed(now);
+        if self.store.state() == NodeState::Joined {
+            self.store.set_state(now, NodeState::Starting, "this node was away for very long, and joins anew");
+        }
+        // Those it knew are as good as seeds.
+        for address in ways.into_iter().take(REJOIN_WAYS) {
+            self.send_join(now, Target { address, nonce: 0 }, 0);
         }
     }
 

@@ -318,6 +318,9 @@ impl Engine {
         self.counters.pauses += 1;
         self.log(now, Level::Info, || format!("this process was not running for {:.1} s", pause.as_secs_f64()));
         self.probes.void();
+        if pause >= self.settings.departed_record {
+            self.rejoin(now);
+        }
         let mut suspects: Vec<u64> = self.suspicions.all.keys().copied().collect();
         suspects.sort_unstable();
         for nonce in suspects {

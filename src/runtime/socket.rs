@@ -114,7 +114,9 @@ pub fn is_too_big(e: &io::Error) -> bool {
 /// Whether the system reports with this error that an earlier datagram could not be delivered.
 #[cfg(target_os = "linux")]
 pub fn is_refusal(e: &io::Error) -> bool {
-    matches!(e.raw_os_error(), Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH))
+    use libc::{ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH, ENOPROTOOPT, EPROTO};
+    let told = [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENOPROTOOPT, EPROTO];
+    e.raw_os_error().is_some_and(|code| told.contains(&code))
 }
 
 /// Whether the system reports with this error that an earlier datagram could not be delivered.
