@@ -263,7 +263,14 @@ impl Engine {
         if silent {
             self.touch(now, record.nonce, self.settle());
         } else {
-            self.log(now, Level::Info, || format!("member {id:?} is {word}"));
+            self.log(now, Level::Info, || match record.status {
+                MemberStatus::Suspect | MemberStatus::Dead => {
+                    let by = self.claim(record.accuser).map_or("a stranger", |by| by.life.id.as_str());
+                    let (why, age) = (record.cause.text(), record.age_ms);
+                    format!("member {id:?} is {word}, as {by:?} has said {age} ms ago: {why}")
+                }
+                _ => format!("member {id:?} is {word}"),
+            });
             self.member_updated(now, record.nonce, event);
         }
     }

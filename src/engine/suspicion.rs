@@ -292,9 +292,10 @@ impl Engine {
         let stalled = record.status == MemberStatus::Suspect && record.cause == Cause::Stalled;
         let old = if stalled { self.settings.suspicion_stalled } else { OLD_NEWS };
         let age = Duration::from_millis(record.age_ms);
-        // Its accuser was held suspect or dead itself when it said so, and is back: it may have been cut off from all.
-        let was_away = accuser.is_some_and(|a| a.claim.since > now.back(age));
-        if age > old || was_away {
+        // Its accuser is held suspect or dead itself, or was so until shortly before it said that: it may have been cut off
+        // from all, and what it could not reach then it may not have tried again.
+        let was_away = accuser.is_some_and(|a| a.claim.since + OLD_NEWS > now.back(age));
+        if age > old || troubled || was_away {
             self.counters.claims_doubted += 1;
             if !self.is_verifying(record.nonce) {
                 self.probe(now, record.nonce, Why::Verify(Box::new(record.clone())));
