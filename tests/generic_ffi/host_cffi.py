@@ -150,6 +150,16 @@ def answer(host, command, words):
         host.subscribe()
     elif command == "next":
         return host.next()
+    elif command == "ban":
+        check(lib.gossip_ban(host.node, unescape(words[0]), host.errbuf, len(host.errbuf)), host.errbuf)
+    elif command == "unban":
+        check(lib.gossip_unban(host.node, unescape(words[0]), host.errbuf, len(host.errbuf)), host.errbuf)
+    elif command == "bans":
+        out = ffi.new("gossip_bytes **")
+        check(lib.gossip_bans(host.node, out))
+        return sized(lib.gossip_bytes_data, ffi.gc(out[0], lib.gossip_bytes_free)).decode()
+    elif command == "statistic":
+        check(lib.gossip_statistic_set(host.node, unescape(words[0]), int(words[1]), host.errbuf, len(host.errbuf)), host.errbuf)
     else:
         raise SystemExit(f"not understood: {command}")
     return "ok"

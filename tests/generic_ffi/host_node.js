@@ -183,6 +183,25 @@ class Host {
     return names[kind] ? `${names[kind]} ${escape(sized(lib.gossip_member_id, member))}` : `other ${kind}`;
   }
 
+  ban(call, member) {
+    const errbuf = Buffer.alloc(C.ERRBUF);
+    check(call(this.node, member.toString(), errbuf, errbuf.length), errbuf);
+    return "ok";
+  }
+
+  bans() {
+    const bytes = written((out) => lib.gossip_bans(this.node, out));
+    const text = sized(lib.gossip_bytes_data, bytes).toString();
+    lib.gossip_bytes_free(bytes);
+    return text;
+  }
+
+  statistic(name, number) {
+    const errbuf = Buffer.alloc(C.ERRBUF);
+    check(lib.gossip_statistic_set(this.node, name.toString(), BigInt(number), errbuf, errbuf.length), errbuf);
+    return "ok";
+  }
+
   close() {
     lib.gossip_leave(this.node, 1000);
     check(lib.gossip_close(this.node));
@@ -204,6 +223,14 @@ async function answer(host, command, words) {
       return host.subscribe();
     case "next":
       return await host.next();
+    case "ban":
+      return host.ban(lib.gossip_ban, unescape(words[0]));
+    case "unban":
+      return host.ban(lib.gossip_unban, unescape(words[0]));
+    case "bans":
+      return host.bans();
+    case "statistic":
+      return host.statistic(unescape(words[0]), words[1]);
     default:
       throw new Error(`not understood: ${command}`);
   }

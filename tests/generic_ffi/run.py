@@ -89,6 +89,18 @@ def try_host(report, name, command, peer_command, env):
             with check("an entry deleted here is gone at C"):
                 assert host.ask("delete", escape("k:text")) == "ok"
                 until("C reads nothing", lambda: native.get("foreign", "k:text") == "none")
+            with check("a ban is heeded by C until it is lifted"):
+                assert host.ask("ban", "foreign") == "error GOSSIP_ERR_INVALID_ARGUMENT"
+                assert host.ask("ban", "native") == "ok"
+                assert host.ask("bans") == '[{"by":"foreign","id":"native"}]'
+                until("C is banned", lambda: native.ask("set", "k", "int", "1") == "error GOSSIP_ERR_BANNED")
+                assert host.ask("unban", "native") == "ok"
+                until("C is no longer banned", lambda: native.ask("set", "k", "int", "1") == "ok")
+                assert host.ask("bans") == "[]"
+            with check("a statistic set here is read by C"):
+                assert host.ask("statistic", "rooms", str(-2**63)) == "ok"
+                heartbeat = "other type.googleapis.com/cluster.MemberHeartbeat"
+                until("C reads it", lambda: native.get("foreign", "cluster:heartbeat") == heartbeat)
             with check("a member that leaves is told"):
                 native.quit()
                 until("member_left", lambda: host.ask("next") == "member_left native")

@@ -44,6 +44,16 @@ mod tests {
             assert_eq!(gossip_entry_int(gossip_entries_at(entries, 0), &mut number), GOSSIP_OK as gossip_status);
             assert_eq!(number, 42);
             gossip_entries_free(entries);
+
+            let status = gossip_statistic_set(node, c"n".as_ptr(), i64::MIN, errbuf.as_mut_ptr(), errbuf.len());
+            assert_eq!(status, GOSSIP_OK as gossip_status, "{:?}", CStr::from_ptr(errbuf.as_ptr()));
+            let status = gossip_ban(node, c"two".as_ptr(), errbuf.as_mut_ptr(), errbuf.len());
+            assert_eq!(status, GOSSIP_OK as gossip_status, "{:?}", CStr::from_ptr(errbuf.as_ptr()));
+            let mut bans = std::ptr::null_mut();
+            assert_eq!(gossip_bans(node, &mut bans), GOSSIP_OK as gossip_status);
+            let text = CStr::from_ptr(gossip_bytes_data(bans, std::ptr::null_mut()).cast());
+            assert_eq!(text.to_str(), Ok(r#"[{"by":"one","id":"two"}]"#));
+            gossip_bytes_free(bans);
             assert_eq!(gossip_close(node), GOSSIP_OK as gossip_status);
         }
     }
