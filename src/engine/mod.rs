@@ -142,6 +142,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Timers that come so late mean that the process was not running.
 const PAUSE: Duration = Duration::from_millis(300);
 
+/// More lateness than this is a pause, and says nothing about the next moment.
+const LAG_MOST: Duration = Duration::from_millis(200);
+
 /// The same warning is not given again before.
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
@@ -195,6 +198,9 @@ pub struct Engine {
     said: said::Said,
     transfers: transfer::Transfers,
     contents: content::Contents,
+    /// How late this node's timers come: where the processor is overloaded, answers wait in sockets, and whoever repeats what
+    /// was not answered in time makes it worse.
+    lag: Duration,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
@@ -246,6 +252,7 @@ impl Engine {
             said: said::Said::default(),
             transfers: transfer::Transfers::default(),
             contents: content::Contents::new(now, &mut rng),
+            lag: Duration::ZERO,
             answered_stranger: false,
             differing: false,
             agreed: 0,
@@ -299,6 +306,8 @@ impl Engine {
         if late >= PAUSE {
             self.paused(now, late);
         }
+        // Falls by a tenth with each call that comes in time.
+        self.lag = late.min(LAG_MOST).max(self.lag.mul_f64(0.9));
         self.expire(now);
         self.drain_own(now);
         self.rumor_timeout(now);

@@ -334,7 +334,7 @@ impl Engine {
         let rtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(usual);
         // Far above what is usual: more likely a process that stood still than a long way.
         let rtt = rtt.map(|us| us.min(usual.map_or(us, |usual| usual.saturating_mul(8))));
-        rtt.map_or(UNMEASURED, |us| Duration::from_micros(us.into()) * 3).max(PATIENCE)
+        rtt.map_or(UNMEASURED, |us| Duration::from_micros(us.into()) * 3).max(PATIENCE) + self.lag * 4
     }
 
     /// A hop's time is over: acknowledged, tried once more, or its arc served without it.

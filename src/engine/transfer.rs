@@ -74,7 +74,7 @@ impl Engine {
     pub(super) fn patience(&self, peer: u64) -> Duration {
         let srtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(self.rumors.rtt_us);
         let srtt = srtt.map_or(Duration::from_millis(25), |us| Duration::from_micros(us.into()));
-        (srtt * 4).clamp(Duration::from_millis(10), Duration::from_secs(2))
+        (srtt * 4).clamp(Duration::from_millis(10), Duration::from_secs(2)) + self.lag * 4
     }
 
     /// Those of the owners whose entries are asked for of this peer now. What a rumor may be bringing already is asked
