@@ -145,6 +145,12 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// More lateness than this is a pause, and says nothing about the next moment.
 const LAG_MOST: Duration = Duration::from_millis(200);
 
+/// Less than this is no overload.
+const LAG_LEAST: Duration = Duration::from_millis(5);
+
+/// Lateness that was not seen again for so long is over.
+const LAG_LASTS: Duration = Duration::from_millis(300);
+
 /// The same warning is not given again before.
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
@@ -201,6 +207,8 @@ pub struct Engine {
     /// How late this node's timers come: where the processor is overloaded, answers wait in sockets, and whoever repeats what
     /// was not answered in time makes it worse.
     lag: Duration,
+    /// When that was seen.
+    lag_seen: Time,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
     /// Exchanges have found differences since the last tick.
@@ -253,6 +261,7 @@ impl Engine {
             transfers: transfer::Transfers::default(),
             contents: content::Contents::new(now, &mut rng),
             lag: Duration::ZERO,
+            lag_seen: now,
             answered_stranger: false,
             differing: false,
             agreed: 0,
@@ -306,8 +315,9 @@ impl Engine {
         if late >= PAUSE {
             self.paused(now, late);
         }
-        // Falls by a tenth with each call that comes in time.
-        self.lag = late.min(LAG_MOST).max(self.lag.mul_f64(0.9));
+        if late >= LAG_LEAST {
+            self.note_lag(now, late.min(LAG_MOST));
+        }
         self.expire(now);
         self.drain_own(now);
         self.rumor_timeout(now);
@@ -480,8 +490,16 @@ impl Engine {
         }
     }
 
+    fn note_lag(&mut self, now: Time, late: Duration) {
+        if late >= self.lag || now.since(self.lag_seen) > LAG_LASTS {
+            self.lag = late;
+            self.lag_seen = now;
+        }
+    }
+
     /// Ends entries whose time to live is over.
     fn expire(&mut self, now: Time) {
+        self.note_lag(now, Duration::ZERO);
         while let Some(&(at, nonce)) = self.expiries.first() {
             if at > now {
                 return;
