@@ -782,3 +782,89 @@ fn opening_and_closing_leaves_no_ids_behind() {
     // Slots are used again after a rest; other tests of this process have some of their own.
     assert!(highest < 150, "{highest}");
 }
+
+/// Bytes of the library's as JSON.
+fn json(status: i32, bytes: *mut gossip_bytes) -> serde_json::Value {
+    ok(status);
+    let mut len = 0;
+    // SAFETY: see the top.
+    unsafe {
+        let data = gossip_bytes_data(bytes, &mut len);
+        let value = serde_json::from_slice(std::slice::from_raw_parts(data, len)).expect("JSON");
+        gossip_bytes_free(bytes);
+        value
+    }
+}
+
+fn offsets(node: gossip_node) -> serde_json::Value {
+    let mut bytes = null_mut();
+    // SAFETY: see the top.
+    json(unsafe { gossip_offsets(node, &mut bytes) }, bytes)
+}
+
+fn id_of(node: gossip_node) -> String {
+    let mut list = null_mut();
+    // SAFETY: see the top.
+    unsafe {
+        ok(gossip_self(node, &mut list));
+        let mut len = 0;
+        let id = gossip_member_id(gossip_members_at(list, 0), &mut len);
+        let id = text_of(id, len);
+        gossip_members_free(list);
+        id
+    }
+}
+
+#[test]
+fn what_nobody_acknowledges_is_not_committed() {
+    let first = node();
+    let mut second = gossip_node { id: 0 };
+    // SAFETY: see the top.
+    unsafe {
+        let mut list = null_mut();
+        ok(gossip_self(first, &mut list));
+        let mut len = 0;
+        let address = gossip_member_address(gossip_members_at(list, 0), &mut len);
+        let settings = CString::new(format!("bind=127.0.0.1:0\nseeds={}", text_of(address, len))).expect("no NUL");
+        gossip_members_free(list);
+        ok(gossip_open_text(settings.as_ptr(), &mut second, null_mut(), 0));
+        ok(gossip_wait_for_members(first, 2, 60_000));
+    }
+    let (me, other) = (id_of(first), id_of(second));
+    let set = |text: &str| {
+        let (k, k_len) = key("k");
+        let mut seq = 0;
+        // SAFETY: see the top.
+        ok(unsafe {
+            gossip_set_with(
+                first,
+                k,
+                k_len,
+                c"".as_ptr(),
+                text.as_ptr().cast(),
+                text.len(),
+                0,
+                0,
+                &mut seq,
+                null_mut(),
+                0,
+            )
+        });
+        seq
+    };
+    let committed = || offsets(first)[&other][&me].as_u64();
+    let acknowledged = set("acknowledged");
+    until("the other has acknowledged", || committed().is_some_and(|offset| offset >= acknowledged));
+    // It ends without a word: what is set now, nobody acknowledges. Until it is held dead it is asked again and again.
+    ok(gossip_close(second));
+    let lost = set("lost");
+    until("the other is held dead", || {
+        let offset = committed();
+        assert!(
+            offset.is_none_or(|offset| offset < lost),
+            "{offset:?} is committed at one that is gone; {lost} was set"
+        );
+        offset.is_none()
+    });
+    ok(gossip_close(first));
+}
