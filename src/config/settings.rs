@@ -89,7 +89,7 @@ impl Default for Settings {
             dead_probe_interval: Duration::from_secs(10),
             heartbeat_interval: Duration::from_secs(10),
             heartbeat_expiration: Duration::ZERO,
-            topology_members: 100,
+            topology_members: 50,
             join_retry: Duration::from_millis(50),
             join_retry_max: Duration::from_secs(5),
             seed_interval: Duration::from_secs(30),

@@ -453,7 +453,7 @@ pub static ROWS: &[Row] = &[
         ..row(c"heartbeat_expiration", Access::Duration(|s| &mut s.heartbeat_expiration))
     },
     Row {
-        default: c"100",
+        default: c"50",
         bounds: c"0..1000000",
         live: true,
         text: c"In a cluster of up to so many members this node publishes a hash of who is here under cluster:topology, a second after the last change. 0: never. Every member sends it to every other at each change, so it does not suit large clusters; GOSSIP_EVENT_TOPOLOGY tells the host at any size.",
