@@ -600,7 +600,7 @@ int main() {
     RUN(a_callback_may_destroy_its_node);
     RUN(closing_leaves_and_may_be_repeated);
     RUN(moved_from_and_reassigned_objects_are_harmless);
-    RUN(a_forked_child_may_destroy_what_it_inherited);
+    if (check_child_may_allocate()) RUN(a_forked_child_may_destroy_what_it_inherited);
 #if CLUSTER_GOSSIP_EXCEPTIONS
     RUN(throwing_forms_throw_the_same_errors);
     RUN(an_exception_in_a_callback_goes_to_its_handler);

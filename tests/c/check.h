@@ -112,6 +112,13 @@ static inline int check_mode_is(const char *mode) {
     return strcmp(set != NULL ? set : "plain", mode) == 0;
 }
 
+/* Whether the child of a fork may go on as an ordinary program. The allocator of AddressSanitizer before GCC 14 and LLVM 18 is
+ * not fork safe: a lock of it that another thread held at the fork stays held in the child for ever (llvm-project #75290).
+ * Such tests run in the other modes. */
+static inline int check_child_may_allocate(void) {
+    return !check_mode_is("asan");
+}
+
 /* Ends the child of a fork. The ordinary way in plain mode; where a tool looks for leaks it becomes another program instead:
  * what only the parent's threads held is lost to a child in any case, by the nature of fork. */
 static inline void check_leave_child(int status) {

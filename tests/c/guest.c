@@ -421,9 +421,9 @@ int main(int argc, char **argv) {
     RUN(library_threads_have_names);
     /* valgrind runs threads under masks of its own. */
     if (!check_mode_is("valgrind")) RUN(library_threads_block_the_ordinary_asynchronous_signals_only);
-    RUN(a_forked_child_is_told_so_and_may_open_nodes_of_its_own);
+    if (check_child_may_allocate()) RUN(a_forked_child_is_told_so_and_may_open_nodes_of_its_own);
     RUN(a_child_that_never_calls_the_library_exits_clean);
-    RUN(a_parent_and_its_child_are_two_members);
+    if (check_child_may_allocate()) RUN(a_parent_and_its_child_are_two_members);
     RUN(nothing_is_printed);
     RUN(exit_without_close_is_clean);
     RUN(a_thousand_opens_and_closes_leave_nothing_behind);

@@ -84,7 +84,7 @@ run() { # NAME ARGUMENT...
     name=$1
     shift
     echo "== $name"
-    timeout -k 10 1800 $runner "$out/$name" "$@" >"$out/$name.log" 2>&1
+    timeout -k 10 600 $runner "$out/$name" "$@" >"$out/$name.log" 2>&1
     status=$?
     cat "$out/$name.log"
     # valgrind says nothing but faults; those of a forked child do not come with its exit status.
