@@ -3,28 +3,17 @@
 //! Told by whoever makes the claim, or lets a newcomer in; passed on by those to whom it is new. What a rumor misses, the
 //! exchanges find, as with entries.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use super::Engine;
 use super::arc::{ARCS, Span};
+use super::hops::{Allowance, COALESCE, Hops, MAX_FAILED};
 use super::member::Member;
 use super::membership::Merged;
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::frame;
 
-/// Further claims wait so long for more to come along.
-const COALESCE: Duration = Duration::from_millis(1);
-
 /// Claims that wait to be told, at most; what is over it is left to the gossip interval.
 const MAX_WAITING: usize = 1024;
-
-/// An arc on which so many members did not acknowledge is left to the gossip interval.
-const MAX_FAILED: usize = 4;
-
-/// Hops not yet acknowledged, at most; what is over it is left to the gossip interval.
-const MAX_OPEN: usize = 4096;
 
 /// Bytes of claims told a second, and at once: an allowance of their own, which data cannot use up. Over it, claims wait
 /// for the gossip interval.
@@ -53,10 +42,8 @@ pub struct Claims {
     waiting: Vec<u64>,
     due: Option<Time>,
     last: Time,
-    open: BTreeMap<(Time, u64), Hop>,
-    next_id: u64,
-    tokens: f64,
-    filled: Time,
+    open: Hops<Hop>,
+    allowance: Allowance,
 }
 
 impl Claims {
@@ -66,28 +53,18 @@ impl Claims {
             waiting: Vec::new(),
             due: None,
             last: now,
-            open: BTreeMap::new(),
-            next_id: 0,
-            tokens: BURST,
-            filled: now,
+            open: Hops::new(),
+            allowance: Allowance::new(now, RATE, BURST),
         }
     }
 
     /// When to go on.
     pub fn next_timeout(&self) -> Time {
-        let open = self.open.first_key_value().map_or(Time::NEVER, |((at, _), _)| *at);
-        open.min(self.due.unwrap_or(Time::NEVER))
+        self.open.next_timeout().min(self.due.unwrap_or(Time::NEVER))
     }
 
     fn spend(&mut self, now: Time, records: usize) -> bool {
-        self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * RATE).min(BURST);
-        self.filled = now;
-        let cost = (records * RECORD * ARCS) as f64;
-        let enough = self.tokens >= cost;
-        if enough {
-            self.tokens -= cost;
-        }
-        enough
+        self.allowance.spend(now, records * RECORD * ARCS, 0.0)
     }
 }
 
@@ -106,11 +83,7 @@ impl Engine {
 
     /// Tells what is due, and looks after hops that were not acknowledged.
     pub(super) fn claims_timeout(&mut self, now: Time) {
-        while let Some((&(at, id), _)) = self.claims.open.first_key_value() {
-            if at > now {
-                break;
-            }
-            let Some(hop) = self.claims.open.remove(&(at, id)) else { break };
+        while let Some(hop) = self.claims.open.pop_due(now) {
             self.look_after_claims(now, hop);
         }
         if self.claims.due.is_none_or(|due| due > now) {
@@ -167,11 +140,8 @@ impl Engine {
         body.extend_from_slice(&hop.arc.to.to_le_bytes());
         self.put_claims(now, &hop.nonces, &mut body);
         self.out.frame(to, frame::kind::CLAIMS, &body, &mut self.counters);
-        if self.claims.open.len() < MAX_OPEN {
-            let until = now + self.hop_patience(hop.peer);
-            self.claims.next_id += 1;
-            self.claims.open.insert((until, self.claims.next_id), hop);
-        }
+        let until = now + self.hop_patience(hop.peer);
+        self.claims.open.add(until, hop);
     }
 
     /// A hop's time is over: acknowledged, tried once more, or its arc served without it.

@@ -17,6 +17,7 @@ mod dispatch;
 mod exchange;
 mod heartbeat;
 mod held;
+mod hops;
 mod join;
 mod leave;
 mod log;

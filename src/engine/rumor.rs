@@ -9,7 +9,7 @@
 //!
 //! A rumor is speed and never certainty: whatever it misses, the exchanges of the gossip interval find.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use hashbrown::HashMap;
 
 use super::Engine;
 use super::arc::{ARCS, Span};
+use super::hops::{Allowance, COALESCE, Hops, MAX_FAILED};
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Put, Reader};
 use crate::wire::frame::{self, Held, Purpose, Statement};
@@ -25,20 +26,11 @@ use crate::wire::segment::Segment;
 /// Segments up to this size travel as rumors, if a datagram has room for them.
 const MAX_RUMOR: usize = 1200;
 
-/// A further rumor waits so long for more to come along.
-const COALESCE: Duration = Duration::from_millis(1);
-
 /// An acknowledgement is waited for at least so long.
 const PATIENCE: Duration = Duration::from_millis(6);
 
 /// ... or so long, as long as no round trip was measured at all.
 const UNMEASURED: Duration = Duration::from_millis(150);
-
-/// An arc on which so many members did not acknowledge is left to the gossip interval.
-const MAX_FAILED: usize = 4;
-
-/// Hops not yet acknowledged, at most; what is over it is left to the gossip interval.
-const MAX_OPEN: usize = 4096;
 
 /// How often a hop is tried: sent twice, then asked. Each number is how many times its patience passes before the next.
 const TRIES: [u32; 7] = [1, 1, 1, 1, 2, 4, 8];
@@ -133,8 +125,7 @@ pub struct Rumors {
     /// When the next rumor may be made, while there is something to tell.
     due: Option<Time>,
     last: Time,
-    open: BTreeMap<(Time, u64), Open>,
-    next_id: u64,
+    open: Hops<Open>,
     pending: VecDeque<Pending>,
     /// By when they are due.
     gaps: VecDeque<Gap>,
@@ -146,8 +137,7 @@ pub struct Rumors {
     pub acked: Vec<u64>,
     /// Smoothed round-trip time to members in general, for those to whom it was not measured.
     pub rtt_us: Option<u32>,
-    tokens: f64,
-    filled: Time,
+    allowance: Allowance,
 }
 
 impl Rumors {
@@ -157,40 +147,34 @@ impl Rumors {
             told: 0,
             due: None,
             last: now,
-            open: BTreeMap::new(),
-            next_id: 0,
+            open: Hops::new(),
             pending: VecDeque::new(),
             gaps: VecDeque::new(),
             seen: VecDeque::new(),
             passed: HashMap::new(),
             acked: Vec::new(),
             rtt_us: None,
-            tokens: BURST,
-            filled: now,
+            allowance: Allowance::new(now, RATE, BURST),
         }
     }
 
     /// When to go on.
     pub fn next_timeout(&self) -> Time {
-        let open = self.open.first_key_value().map_or(Time::NEVER, |((at, _), _)| *at);
         let gap = self.gaps.front().map_or(Time::NEVER, |g| g.at);
         let pending = self.pending.iter().map(|p| p.at).min().unwrap_or(Time::NEVER);
-        open.min(self.due.unwrap_or(Time::NEVER)).min(gap).min(pending)
+        self.open.next_timeout().min(self.due.unwrap_or(Time::NEVER)).min(gap).min(pending)
     }
 
     /// Takes `bytes` out of the bucket, if they are in it. An owner that told something just now gets only what is over
     /// half of it.
     fn spend(&mut self, now: Time, owner: u64, bytes: usize) -> bool {
-        self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * RATE).min(BURST);
-        self.filled = now;
         let busy = self.passed.get(&owner).is_some_and(|at| *at + QUIET > now);
         if !busy && self.passed.len() >= MAX_NOTED {
             self.passed.retain(|_, at| *at + QUIET > now);
         }
         let spare = if busy { BURST / 2.0 } else { 0.0 };
-        let enough = self.tokens >= bytes as f64 + spare;
+        let enough = self.allowance.spend(now, bytes, spare);
         if enough {
-            self.tokens -= bytes as f64;
             self.passed.insert(owner, now);
         }
         enough
@@ -210,8 +194,7 @@ impl Rumors {
 
     /// How long until a busy owner may spend so many bytes.
     fn wait_for(&self, bytes: usize) -> Duration {
-        let missing = (bytes as f64 + BURST / 2.0 - self.tokens).max(0.0);
-        COALESCE.max(Duration::from_secs_f64(missing / RATE))
+        COALESCE.max(self.allowance.wait_for(bytes, BURST / 2.0))
     }
 }
 
@@ -232,11 +215,7 @@ impl Engine {
             self.rumors.last = now;
             self.tell_own(now);
         }
-        while let Some((&(at, id), _)) = self.rumors.open.first_key_value() {
-            if at > now {
-                break;
-            }
-            let Some(open) = self.rumors.open.remove(&(at, id)) else { break };
+        while let Some(open) = self.rumors.open.pop_due(now) {
             self.look_after(now, open);
         }
         while let Some(gap) = self.rumors.gaps.front().copied().filter(|gap| gap.at <= now) {
@@ -318,14 +297,8 @@ impl Engine {
             }
         };
         self.out.frame(target, kind, &body, &mut self.counters);
-        self.wait_for_ack(now + self.hop_patience(open.peer) * TRIES[open.tries as usize], open);
-    }
-
-    fn wait_for_ack(&mut self, until: Time, open: Open) {
-        if self.rumors.open.len() < MAX_OPEN {
-            self.rumors.next_id += 1;
-            self.rumors.open.insert((until, self.rumors.next_id), open);
-        }
+        let until = now + self.hop_patience(open.peer) * TRIES[open.tries as usize];
+        self.rumors.open.add(until, open);
     }
 
     /// How long a hop's acknowledgement is waited for.
@@ -343,7 +316,7 @@ impl Engine {
             if let Some(flight) = member.peer.in_flight.get(&open.owner).filter(|f| f.until > now) {
                 // It has said what it lacks, and that is under way.
                 let until = flight.until.min(now + MAX_FLIGHT);
-                return self.wait_for_ack(until, open);
+                return self.rumors.open.add(until, open);
             }
             if open.tries > 0 {
                 member.peer.missed = true;
