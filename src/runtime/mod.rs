@@ -25,6 +25,7 @@ mod driver;
 pub mod fork;
 mod net;
 pub mod node;
+mod open;
 mod pool;
 mod progress;
 mod report;
