@@ -6,8 +6,6 @@ import asyncio
 import ctypes
 import json
 import logging
-import math
-import struct
 import threading
 import time
 import weakref
@@ -15,18 +13,16 @@ from ctypes import byref, c_int32, c_size_t, c_uint64, c_void_p, string_at
 from datetime import timedelta
 from types import TracebackType
 from typing import Any as AnyType
-from typing import Callable, Dict, List, Optional, Tuple, Type, Union, overload
+from typing import Callable, Dict, List, Optional, Type, Union, overload
 
-from . import _constants, _ffi, _heartbeat, _loader, _records, errors
+from . import _constants, _encoding, _ffi, _heartbeat, _loader, _records, errors
 from ._constants import Kind, NodeState
 from ._dispatch import Callback, Subscription, dispatcher, dispatcher_thread
 from ._feeds import AsyncChanges, Changes
 from ._native import ErrBuf, Key, check, key_bytes, survivors, take_bytes, wait_slice
-from ._records import Any, Ban, Change, Entry, Member, Value
+from ._records import Ban, Change, Entry, Member, Value
 from ._settings import SettingValue, as_text, c_text
 
-_INT = struct.Struct("=q")
-_DOUBLE = struct.Struct("=d")
 _ERRBUF_LEN = _constants.ERRBUF
 _LEVELS = {
     _constants.LOG_ERROR: logging.ERROR,
@@ -42,37 +38,6 @@ def _abandon(library: ctypes.CDLL, node: int) -> None:
     """What becomes of a node that was not closed, at its collection or at exit: one notice to the others, no waiting."""
     library.gossip_leave_nowait(node)
     library.gossip_close_nowait(node)
-
-
-def _encode(value: object) -> Tuple[int, bytes, Optional[bytes]]:
-    """Kind of value, bytes as the library takes them, type URL if it is not a plain value."""
-    if isinstance(value, Any):
-        if not isinstance(value.value, bytes):
-            raise TypeError(f"the value of an Any is bytes, not {type(value.value).__name__}")
-        return _constants.VALUE_MESSAGE, value.value, c_text("the type URL", value.type_url)
-    # Before int, which a bool is too.
-    if isinstance(value, bool):
-        return _constants.VALUE_BOOL, b"\1" if value else b"\0", None
-    if isinstance(value, int):
-        try:
-            return _constants.VALUE_INT, _INT.pack(value), None
-        except struct.error:
-            raise OverflowError(f"{value} does not fit into the 64 bits of an integer value") from None
-    if isinstance(value, float):
-        return _constants.VALUE_DOUBLE, _DOUBLE.pack(value), None
-    if isinstance(value, str):
-        return _constants.VALUE_TEXT, value.encode(), None
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return _constants.VALUE_BYTES, bytes(value), None
-    raise TypeError(f"a value is bytes, str, bool, int, float or Any, not {type(value).__name__}")
-
-
-def _ttl_ms(ttl: Union[float, timedelta]) -> int:
-    """Whole milliseconds, rounded up: a time to live of 0 would mean none at all."""
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if not 0 < seconds < 1e15:
-        raise ValueError(f"a time to live is a positive number of seconds, not {ttl!r}")
-    return math.ceil(seconds * 1000)
 
 
 class Node:
@@ -249,10 +214,10 @@ class Node:
         elif type(value) is str:
             plain, encoded = _constants.VALUE_TEXT, value.encode()
         else:
-            plain, encoded, type_url = _encode(value)
+            plain, encoded, type_url = _encoding.encode(value)
         key_encoded = key.encode() if type(key) is str else key_bytes(key)
         flags = _constants.SET_IF_CHANGED if if_changed else 0
-        ttl_ms = 0 if ttl is None else _ttl_ms(ttl)
+        ttl_ms = 0 if ttl is None else _encoding.ttl_ms(ttl)
         errbuf = ErrBuf.lend()
         seq = c_uint64()
         if type_url is None:
