@@ -179,8 +179,9 @@ class Wire(threading.Thread):
         self.random = random.Random(seed)
         self.loss = 0.0
         self.jitter = 0.0
+        self.flips = 0.0
         self.ports = {}
-        self.passed = self.lost = 0
+        self.passed = self.lost = self.flipped = 0
         self.learnt = {}
         self.ended = False
 
@@ -217,10 +218,26 @@ class Wire(threading.Thread):
                     self.lost += 1
                     continue
                 self.passed += 1
+                if self.random.random() < self.flips:
+                    frame = self.flip(frame)
                 to = self.learnt.get(frame[0:6])
                 for out in [to] if to else [other for other in self.ports if other != fd]:
                     number += 1
                     heapq.heappush(waiting, (time.monotonic() + self.random.uniform(0, self.jitter), number, out, frame))
+
+    def flip(self, frame):
+        """The frame with a bit of its UDP payload flipped, and no checksum of UDP (RFC 768 lets a sender leave it out), as if the
+        fault had come after it was checked. Frames of other protocols are left alone."""
+        payload = 14 + 20 + 8
+        # IPv4 without options, not a fragment, UDP
+        if len(frame) <= payload or frame[12:15] != b"\x08\x00\x45" or frame[20] & 0x3F or frame[21] or frame[23] != 17:
+            return frame
+        self.flipped += 1
+        frame = bytearray(frame)
+        frame[payload - 2 : payload] = b"\0\0"
+        bit = self.random.randrange(payload * 8, len(frame) * 8)
+        frame[bit // 8] ^= 1 << bit % 8
+        return bytes(frame)
 
     def end(self):
         self.ended = True
@@ -366,6 +383,22 @@ class Lab:
         """With which reason in words a member was held dead by those who found it out."""
         return {text.split(" is held dead: ")[1] for peer in self.peers.values() for text in peer.texts("log", " is held dead: ", since)
                 if f"member {of} at" in text}
+
+    def agree(self, peers, seconds=60, entries=None):
+        """Waits until all of these hold the same of each of them, and so many entries of it where that is said; gives how long it took."""
+        since = time.monotonic()
+        for writer in peers:
+            def views():
+                return {reader.id: reader.ask("holds", writer.id) for reader in peers}
+
+            def equal():
+                held = list(views().values())
+                return all(one == held[0] for one in held) and (entries is None or held[0][0] == entries[writer.id])
+            try:
+                until(f"all hold the same of {writer.id}", equal, seconds)
+            except AssertionError as error:
+                raise AssertionError(f"{error}: {views()}, wanted {entries}") from None
+        return time.monotonic() - since
 
     def exchange(self, peers, mark, seconds=60):
         """Each writes something, and all read it of each; gives how long that took."""

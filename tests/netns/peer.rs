@@ -2,7 +2,9 @@
 //! as JSON, an object a line (README.md).
 
 use std::error::Error;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, Write};
+use std::time::{Duration, Instant};
 
 use cluster_gossip::store::event::kind;
 use cluster_gossip::{Config, Event, Filter, Format, MemberView, Node, Value};
@@ -63,11 +65,49 @@ fn usage() -> Result<Json, Box<dyn Error>> {
     Ok(json!({"rss_kib": figure("VmRSS:"), "threads": figure("Threads:"), "fds": fds}))
 }
 
+/// Sets a key so many times a second; gives the last value.
+fn hot(node: &Node, key: &str, hertz: f64, seconds: f64) -> Result<String, Box<dyn Error>> {
+    let start = Instant::now();
+    for i in 0..(hertz * seconds) as u32 {
+        node.set_value(key, i.to_string())?;
+        let due = start + Duration::from_secs_f64(f64::from(i + 1) / hertz);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    Ok(node.value(node.id(), key)?.map(|value| format!("{value:?}")).unwrap_or_default())
+}
+
+/// What is seen here of a member: how many entries, and a number that is the same where the same is seen.
+fn holds(node: &Node, member: &str) -> Result<Json, Box<dyn Error>> {
+    let mut entries: Vec<_> =
+        node.get(Some(member), "", true, false)?.iter().map(|e| (e.entry.key().to_owned(), e.entry.value().to_vec())).collect();
+    entries.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    entries.hash(&mut hasher);
+    Ok(json!([entries.len(), hasher.finish().to_string()]))
+}
+
 fn answer(node: &Node, command: &str) -> Result<Json, Box<dyn Error>> {
     let words: Vec<&str> = command.split(' ').collect();
     Ok(match *words {
         ["set", key, text] => json!(node.set_value(key, text)?),
         ["set_large", key, size] => json!(node.set_value(key, vec![b'x'; size.parse()?])?),
+        ["delete", key] => json!(node.delete(key)?),
+        ["fill", prefix, count, size] => {
+            let value = vec![b'x'; size.parse()?];
+            for i in 0..count.parse::<u32>()? {
+                node.set_value(&format!("{prefix}{i}"), value.clone())?;
+            }
+            json!("ok")
+        }
+        ["clear", prefix] => {
+            let keys = node.get(Some(node.id()), prefix, true, false)?;
+            for entry in &keys {
+                node.delete(entry.key())?;
+            }
+            json!(keys.len())
+        }
+        ["hot", key, hertz, seconds] => json!(hot(node, key, hertz.parse()?, seconds.parse()?)?),
+        ["holds", member] => holds(node, member)?,
         ["get", member, key] => match node.value(member, key)? {
             Some(Value::Text(text)) => json!(text),
             Some(Value::Bytes(bytes)) => json!(bytes.len()),
