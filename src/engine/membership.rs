@@ -396,14 +396,15 @@ impl Engine {
     /// What peers hold of lives that are gone is of no interest. `gone` is in order.
     fn forget_at_peers(&mut self, gone: &[u64]) {
         let stays = |nonce: &u64| gone.binary_search(nonce).is_err();
-        for Member { peer, .. } in self.members.values_mut() {
-            if gone.len() < peer.committed.len() {
-                gone.iter().for_each(|nonce| drop(peer.committed.remove(nonce)));
+        for member in self.members.values_mut() {
+            let Some(talk) = member.peer.talked() else { continue };
+            if gone.len() < talk.committed.len() {
+                gone.iter().for_each(|nonce| drop(talk.committed.remove(nonce)));
             } else {
-                peer.committed.retain(|nonce, _| stays(nonce));
+                talk.committed.retain(|nonce, _| stays(nonce));
             }
-            peer.in_flight.retain(|nonce, _| stays(nonce));
-            peer.resets.retain(|nonce, _| stays(nonce));
+            talk.in_flight.retain(|nonce, _| stays(nonce));
+            talk.resets.retain(|nonce, _| stays(nonce));
         }
     }
 

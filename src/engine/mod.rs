@@ -25,6 +25,7 @@ mod membership;
 mod metrics;
 mod outbox;
 mod probe;
+mod rare;
 mod rumor;
 mod said;
 mod suspicion;
@@ -277,7 +278,7 @@ impl Engine {
             since: now,
             address: identity.address,
             versions: (packet::VERSION, packet::VERSION),
-            tags: Arc::new(settings.tags.clone()),
+            tags: member::shared_tags(&settings.tags),
             cause: Cause::None,
             accuser: 0,
         };
@@ -357,7 +358,7 @@ impl Engine {
             self.out.set_limit(lower.min(self.out.limit()));
         }
         for member in self.members.values_mut().filter(|m| m.claim.address == to) {
-            member.peer.in_flight.clear();
+            _ = member.peer.talked().map(|talk| talk.in_flight.clear());
         }
         self.seed_failed(to, error);
         self.log(now, Level::Debug, || format!("sending to {to} failed: {error}"));
@@ -413,7 +414,7 @@ impl Engine {
         self.store.set_settings(settings.clone());
         if old.tags != settings.tags {
             let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
-            me.tags = Arc::new(settings.tags.clone());
+            me.tags = member::shared_tags(&settings.tags);
             me.incarnation += 1;
             self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
             self.tell(now, self.me);
@@ -545,6 +546,9 @@ impl Engine {
         let me = self.members.get_mut(&self.me).expect("this node is always among its members");
         if me.log.oldest_tombstone().is_some() && me.log.collect(now.back(grace), keep, &store) {
             self.counters.tombstone_collections += 1;
+        }
+        for member in self.members.values_mut() {
+            member.peer.tidy(now, self.me);
         }
         self.expire_heartbeats(now);
         self.forget_departed(now);
