@@ -400,8 +400,9 @@ impl Engine {
         }
         if let Some(member) = self.members.get_mut(&row.nonce)
             && row.nonce != self.me
+            && let Some(log) = member.log.get_mut()
         {
-            member.log.hear_floor(row.floor, &self.store);
+            log.hear_floor(row.floor, &self.store);
         }
         let Some(member) = self.members.get(&row.nonce) else {
             match self.departed.get(&row.nonce).map(|claim| claim.rank()) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::rare::Empty;
 use crate::store::Store;
 use crate::store::entry::{Entry, EntryHead, LifeRef};
 use crate::time::Time;
@@ -76,6 +77,24 @@ pub struct Log {
     stubs: BTreeSet<u64>,
     /// Nothing at or below it is passed on: stubs were there that are not remembered any more.
     serve_after: u64,
+}
+
+impl Empty for Log {
+    fn empty() -> &'static Log {
+        static EMPTY: Log = Log {
+            items: BTreeMap::new(),
+            held: Held { watermark: 0, above: Vec::new() },
+            floor: 0,
+            reset: None,
+            keys: 0,
+            bytes: 0,
+            tombstones: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+            stubs: BTreeSet::new(),
+            serve_after: 0,
+        };
+        &EMPTY
+    }
 }
 
 /// So many stubs are remembered one by one.

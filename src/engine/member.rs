@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::log::Log;
 use super::outbox::Target;
 use super::rare::{Empty, Rare};
+use crate::store::Store;
 use crate::store::entry::LifeRef;
 use crate::store::members::{Cause, MemberStatus, MemberView, Tags};
 use crate::time::Time;
@@ -332,7 +333,7 @@ pub struct Member {
     /// The record.
     pub claim: Claim,
     /// Its entries.
-    pub log: Log,
+    pub log: Rare<Log>,
     /// Its position in the log of changes.
     pub position: u64,
     /// What it adds to the fingerprints; zero when not present.
@@ -346,12 +347,26 @@ pub struct Member {
 impl Member {
     /// A member of which nothing but its record is known.
     pub fn new(claim: Claim) -> Member {
-        Member { claim, log: Log::default(), position: 0, terms: Roots::default(), peer: Peer::default(), expiry: None }
+        Member {
+            claim,
+            log: Rare::default(),
+            position: 0,
+            terms: Roots::default(),
+            peer: Peer::default(),
+            expiry: None,
+        }
     }
 
     /// Whether it has answered what it was asked last, and nobody suspects it.
     pub fn answers(&self) -> bool {
         self.claim.status == MemberStatus::Alive && self.peer.unanswered == 0 && !self.peer.missed
+    }
+
+    /// Empties its log and takes its entries out of the store.
+    pub fn clear(&mut self, store: &Store) {
+        if let Some(mut log) = self.log.take() {
+            log.clear(store);
+        }
     }
 
     /// Whether it counts as being here.

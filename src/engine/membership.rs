@@ -222,7 +222,7 @@ impl Engine {
         let old = member.claim.clone();
         // A newcomer may have had to raise its generation after some had let it in: its entries are of the new one.
         let life = if record.generation > old.life.generation {
-            member.log.clear(&store);
+            member.clear(&store);
             LifeRef::new(Life { id: old.life.id.clone(), generation: record.generation, nonce: record.nonce })
         } else {
             old.life.clone()
@@ -355,7 +355,7 @@ impl Engine {
         self.inherit_bans(now, nonce);
         let Some(mut member) = self.take_member(now, nonce) else { return false };
         self.forget_at_peers(&[nonce]);
-        member.log.clear(&store);
+        member.clear(&store);
         self.bans_changed(now);
         // Not "left", which would be final: if it is the later one after all, it refutes.
         member.claim.accuse(now, MemberStatus::Dead, Cause::Replaced, self.me);
@@ -463,7 +463,7 @@ impl Engine {
             let Some(mut member) = self.take_member(now, nonce) else { continue };
             member.claim.status = status;
             banned |= self.store.entry(key::BANNED, nonce).is_some();
-            member.log.clear(&store);
+            member.clear(&store);
             let view = member.claim.view(None, false);
             self.remember_departed(member.claim);
             self.store.member_changed(kind::MEMBER_REMOVED, &view, now);
@@ -484,7 +484,7 @@ impl Engine {
         for nonce in others {
             let Some(view) = self.view(nonce) else { continue };
             let Some(mut member) = self.take_member(now, nonce) else { continue };
-            member.log.clear(&store);
+            member.clear(&store);
             if view.status.is_present() {
                 ways.push(view.address);
             }

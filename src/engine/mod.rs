@@ -472,8 +472,9 @@ impl Engine {
                 if !store.is_dirty() {
                     break;
                 }
-                let to = store.drain_own(256, |entry| me.log.put_own(entry));
-                advanced |= me.log.own_complete(to);
+                let log = me.log.make();
+                let to = store.drain_own(256, |entry| log.put_own(entry));
+                advanced |= log.own_complete(to);
             }
             if store.is_dirty() {
                 store.wake_engine();
@@ -508,7 +509,7 @@ impl Engine {
             self.expiries.remove(&(at, nonce));
             let Some(member) = self.members.get_mut(&nonce) else { continue };
             member.expiry = None;
-            while let Some(entry) = member.log.pop_expired(now) {
+            while let Some(entry) = member.log.get_mut().and_then(|log| log.pop_expired(now)) {
                 // A newer version may have taken its place in the store while it waits to be drained.
                 let current = self.store.entry(entry.key(), nonce).is_some_and(|e| e.same(&entry));
                 if current {
@@ -544,7 +545,7 @@ impl Engine {
         let grace = self.settings.tombstone_grace;
         let keep = self.settings.max_keys_per_member;
         let me = self.members.get_mut(&self.me).expect("this node is always among its members");
-        if me.log.oldest_tombstone().is_some() && me.log.collect(now.back(grace), keep, &store) {
+        if me.log.oldest_tombstone().is_some() && me.log.make().collect(now.back(grace), keep, &store) {
             self.counters.tombstone_collections += 1;
         }
         for member in self.members.values_mut() {

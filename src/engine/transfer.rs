@@ -330,7 +330,7 @@ impl Engine {
         }
         let life = member.claim.life.clone();
         let bans = segment.entries().any(|e| e.key == crate::store::own::key::BANNED);
-        let applied = member.log.apply(segment, &life, &store, &limits, now);
+        let applied = member.log.make().apply(segment, &life, &store, &limits, now);
         let expiry = member.log.next_expiry();
         self.note_expiry(owner, expiry);
         let advanced = applied.advanced;
