@@ -353,7 +353,7 @@ impl Engine {
         }
         let old = &me.claim.life;
         let life = LifeRef::new(Life { id: old.id.clone(), generation: known.saturating_add(1), nonce: old.nonce });
-        me.claim.life = life.clone();
+        me.claim.contact_mut().life = life.clone();
         // Whoever has heard of the lower generation already is to learn the higher one.
         me.claim.incarnation += 1;
         me.log = Default::default();

@@ -1,7 +1,6 @@
 //! A member as the engine knows it: its record, its log, and what it has proven to hold.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use super::outbox::Target;
 use super::rare::{Empty, Rare};
 use crate::store::Store;
 use crate::store::entry::LifeRef;
-use crate::store::members::{Cause, MemberStatus, MemberView, Tags};
+use crate::store::members::{Cause, Contact, MemberStatus, MemberView, Tags};
 use crate::time::Time;
 use crate::wire::frame::{Held, Record, Roots};
 
@@ -36,37 +35,37 @@ pub fn claim_rank(incarnation: u64, status: MemberStatus) -> ClaimRank {
 /// What is known of a life: the record as it travels, with ages turned into local times.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Id, generation, nonce.
-    pub life: LifeRef,
+    /// Who it is and where it is reached; shared with the row that hosts read.
+    pub contact: triomphe::Arc<Contact>,
     /// Raised by the member itself only.
     pub incarnation: u64,
     /// What it is held to be.
     pub status: MemberStatus,
     /// Since when, by this node's clock; counted on from the age that the claim arrived with.
     pub since: Time,
-    /// Where it is reached.
-    pub address: SocketAddr,
-    /// Wire versions it reads.
-    pub versions: (u8, u8),
-    /// Its tags.
-    pub tags: Arc<Tags>,
     /// Suspect or dead: why.
     pub cause: Cause,
     /// Suspect or dead: who said so first.
     pub accuser: u64,
 }
 
+impl Deref for Claim {
+    type Target = Contact;
+    fn deref(&self) -> &Contact {
+        &self.contact
+    }
+}
+
 impl Claim {
     /// From a record that arrived at `now`.
     pub fn from_record(record: &Record, life: LifeRef, now: Time) -> Claim {
+        let tags = shared_tags(&record.tags);
+        let contact = Contact { life, address: record.address, versions: record.versions, tags };
         Claim {
-            life,
+            contact: triomphe::Arc::new(contact),
             incarnation: record.incarnation,
             status: record.status,
             since: now.back(Duration::from_millis(record.age_ms)),
-            address: record.address,
-            versions: record.versions,
-            tags: shared_tags(&record.tags),
             cause: record.cause,
             accuser: record.accuser,
         }
@@ -97,6 +96,11 @@ impl Claim {
         self.accuser = accuser;
     }
 
+    /// What it says of itself, to change it: the rows that hosts have read stay as they are.
+    pub fn contact_mut(&mut self) -> &mut Contact {
+        triomphe::Arc::make_mut(&mut self.contact)
+    }
+
     /// Its rank.
     pub fn rank(&self) -> ClaimRank {
         claim_rank(self.incarnation, self.status)
@@ -109,15 +113,7 @@ impl Claim {
 
     /// As API calls see it.
     pub fn view(&self, rtt_us: Option<u32>, is_self: bool) -> MemberView {
-        MemberView {
-            life: self.life.clone(),
-            address: self.address,
-            tags: self.tags.clone(),
-            status: self.status,
-            since: self.since,
-            rtt_us,
-            is_self,
-        }
+        MemberView { contact: self.contact.clone(), status: self.status, since: self.since, rtt_us, is_self }
     }
 }
 
@@ -381,6 +377,17 @@ mod tests {
 
     fn held(watermark: u64) -> Held {
         Held { watermark, above: vec![] }
+    }
+
+    #[test]
+    fn a_member_of_which_little_is_known_is_small() {
+        let sizes = [size_of::<Claim>(), size_of::<Peer>(), size_of::<Member>(), size_of::<MemberView>()];
+        println!("bytes of a claim, a peer, a member, a row: {sizes:?}");
+        println!(
+            "bytes of a contact, a log, what is said: {:?}",
+            [size_of::<Contact>(), size_of::<Log>(), size_of::<Talk>()]
+        );
+        assert!(sizes[2] <= 160 && sizes[3] <= 32, "each member of each node has them: {sizes:?}");
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Engine {
     /// Takes a life in that was not known.
     pub(super) fn insert_member(&mut self, claim: Claim, now: Time) {
         let nonce = claim.life.nonce;
-        self.ids.insert(claim.life.id.as_str().into(), nonce);
+        self.ids.insert(claim.life.id.clone(), nonce);
         self.members.insert(nonce, Member::new(claim));
         if let Some(view) = self.view(nonce) {
             self.store.members.put(view);
@@ -228,6 +228,9 @@ impl Engine {
             old.life.clone()
         };
         let mut claim = Claim::from_record(record, life, now);
+        if claim.contact == old.contact {
+            claim.contact = old.contact.clone();
+        }
         if claim.status == old.status {
             claim.since = old.since;
         } else if claim.status == MemberStatus::Alive {
@@ -411,7 +414,7 @@ impl Engine {
     fn remember_departed(&mut self, claim: Claim) {
         let nonce = claim.life.nonce;
         if self.later_life(&claim).is_none() {
-            self.departed_ids.insert(claim.life.id.as_str().into(), nonce);
+            self.departed_ids.insert(claim.life.id.clone(), nonce);
         }
         if self.departed.insert(nonce, claim).is_none() {
             self.departed_order.push_back(nonce);

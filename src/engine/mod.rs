@@ -46,7 +46,7 @@ use crate::error::Status;
 use crate::store::Store;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::Level;
-use crate::store::members::{Cause, MemberStatus};
+use crate::store::members::{Cause, Contact, MemberStatus};
 use crate::time::Time;
 use crate::wire::frame::Roots;
 use crate::wire::packet;
@@ -164,7 +164,7 @@ pub struct Engine {
     cluster: u32,
     members: HashMap<u64, Member>,
     /// The latest life of each id.
-    ids: HashMap<Box<str>, u64>,
+    ids: HashMap<MemberId, u64>,
     /// Present members but this one, in no order: to choose from at random.
     others: Vec<u64>,
     /// Present members by the hash of their nonce: the ring, for successors.
@@ -173,7 +173,7 @@ pub struct Engine {
     departed: HashMap<u64, Claim>,
     departed_order: VecDeque<u64>,
     /// The latest life of each id among them: a former one must not come back after it.
-    departed_ids: HashMap<Box<str>, u64>,
+    departed_ids: HashMap<MemberId, u64>,
     changes: Changes,
     roots: Roots,
     /// Members whose log has entries that expire, by the next time.
@@ -272,13 +272,15 @@ impl Engine {
             settings: settings.clone(),
         };
         let claim = Claim {
-            life: identity.life(),
+            contact: triomphe::Arc::new(Contact {
+                life: identity.life(),
+                address: identity.address,
+                versions: (packet::VERSION, packet::VERSION),
+                tags: member::shared_tags(&settings.tags),
+            }),
             incarnation: 1,
             status: MemberStatus::Alive,
             since: now,
-            address: identity.address,
-            versions: (packet::VERSION, packet::VERSION),
-            tags: member::shared_tags(&settings.tags),
             cause: Cause::None,
             accuser: 0,
         };
@@ -398,7 +400,7 @@ impl Engine {
     pub fn handle_address(&mut self, now: Time, address: SocketAddr) {
         let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
         if me.address != address {
-            me.address = address;
+            me.contact_mut().address = address;
             me.incarnation += 1;
             // The answers to those under way go to the former address.
             self.probes.void();
@@ -414,7 +416,7 @@ impl Engine {
         self.store.set_settings(settings.clone());
         if old.tags != settings.tags {
             let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
-            me.tags = member::shared_tags(&settings.tags);
+            me.contact_mut().tags = member::shared_tags(&settings.tags);
             me.incarnation += 1;
             self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
             self.tell(now, self.me);

@@ -1,6 +1,8 @@
 //! What is kept: lives of members, and entries, each entry one allocation.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use triomphe::ThinArc;
@@ -8,7 +10,7 @@ use triomphe::ThinArc;
 use crate::time::Time;
 
 /// A member's id: 1 to 255 bytes of UTF-8, followed by a NUL in memory so that it can be handed to C as it is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemberId(std::sync::Arc<str>);
 
 impl MemberId {
@@ -28,6 +30,19 @@ impl MemberId {
     /// The id with its NUL.
     pub fn with_nul(&self) -> &str {
         &self.0
+    }
+}
+
+// As the text without its NUL, so that tables are looked up by a `&str`. Equality and order are the same with and without.
+impl Hash for MemberId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl Borrow<str> for MemberId {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cluster_gossip::config::settings::Settings;
 use cluster_gossip::store::entry::{Entry, EntryHead, Life, LifeRef, MemberId};
 use cluster_gossip::store::event::{EntryView, Event, kind};
-use cluster_gossip::store::members::{MemberStatus, MemberView};
+use cluster_gossip::store::members::{Contact, MemberStatus, MemberView};
 use cluster_gossip::store::{Store, Waker};
 use cluster_gossip::time::Time;
 
@@ -64,9 +64,12 @@ fn event(kind: u32, entry: Option<Entry>, member: Option<MemberView>) -> Event {
 
 fn view(life: &LifeRef, status: MemberStatus) -> MemberView {
     MemberView {
-        life: life.clone(),
-        address: ([10, 0, 0, 1], 1).into(),
-        tags: Arc::default(),
+        contact: triomphe::Arc::new(Contact {
+            life: life.clone(),
+            address: ([10, 0, 0, 1], 1).into(),
+            versions: (1, 1),
+            tags: Arc::default(),
+        }),
         status,
         since: START,
         rtt_us: None,

@@ -3,7 +3,6 @@
 mod model;
 mod stress;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -17,6 +16,7 @@ use super::*;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::Level;
 use crate::store::hub::{Filter, Hub, SubscribeError};
+use crate::store::members::Contact;
 
 pub(super) fn life(id: &str, generation: u64) -> LifeRef {
     LifeRef::new(Life {
@@ -48,9 +48,12 @@ pub(super) fn entry(life: &LifeRef, key: &str, seq: u64, value: Option<&str>, ex
 
 pub(super) fn view(life: &LifeRef, status: MemberStatus) -> MemberView {
     MemberView {
-        life: life.clone(),
-        address: "10.0.0.7:4711".parse().unwrap(),
-        tags: Arc::new(BTreeMap::new()),
+        contact: triomphe::Arc::new(Contact {
+            life: life.clone(),
+            address: "10.0.0.7:4711".parse().unwrap(),
+            versions: (1, 1),
+            tags: Arc::default(),
+        }),
         status,
         since: at(0),
         rtt_us: None,
