@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::store::entry::{Entry, EntryHead, Life, LifeRef, MemberId, TypeUrl};
+use crate::store::entry::{Entry, EntryHead, Life, LifeRef, MemberId, Origin, TypeUrl};
 use crate::store::members::{Contact, MemberStatus};
 
 const GENERATION: u64 = 1_700_000_000_000;
@@ -20,15 +20,14 @@ fn life() -> LifeRef {
 fn entry_view(key: &str, type_url: &str, value: Option<&[u8]>, status: MemberStatus) -> EntryView {
     let head = EntryHead {
         life: life(),
-        type_url: TypeUrl::from(format!("{type_url}\0")),
+        type_url: TypeUrl::new(type_url),
         seq: 42,
         received: at(500),
-        written: at(0),
+        origin: Origin::received(at(0)),
         expires: Time::NEVER,
         key_len: key.len() as u8,
         deleted: value.is_none(),
         drained: true.into(),
-        replaces: 0,
     };
     EntryView { entry: Entry::new(head, key, value.unwrap_or(b"")), status, read_at: at(2000) }
 }
