@@ -75,7 +75,7 @@ RUNS = {
     ),
     "20": Run(20, {library: ("crash",) for library in LIBRARIES}, runs={"memberlist:crash": 3}, together=True),
     "10": Run(10, {library: ("idle",) for library in LIBRARIES}, seconds=10, together=True),
-    "200": Run(200, {library: ("idle",) for library in LIBRARIES}, seconds=10, patience=90),
+    "200": Run(200, {"ours": ("idle", "published"), "chitchat": ("idle",), "memberlist": ("idle",)}, seconds=15, patience=120),
     "2": Run(2, {"ours": ("transfer", "largest"), "chitchat": ("transfer",)}),
     # By itself: memory that an earlier stage has left would be used again, and not be seen.
     "entries": Run(2, {"ours": ("entries",), "chitchat": ("entries",)}),
@@ -99,6 +99,7 @@ MARKS = [
     Mark("cpu", "idle processor time per member, 50", "ms/s", 0.3, "50", "idle", "cpu_ms_per_second"),
     Mark("cpu", "idle processor time per member, 100", "ms/s", 0.3, "100", "idle", "cpu_ms_per_second"),
     Mark("memory", "memory of a process with 200 idle members", "MiB", 40, "200", "idle", "resident_mib"),
+    Mark("memory", "the same, each has set a key of 64 B", "MiB", None, "200", "published", "resident_mib"),
     Mark("transfer", "10,000 entries of 1 KiB to a new member", "ms", 300, "2", "transfer", "median_ms"),
     Mark("entries", "memory of 1 of 100,000 entries of 64 B, owner", "B", 250, "entries", "entries", "owner_bytes"),
     Mark("entries", "memory of 1 of 100,000 entries of 64 B, receiver", "B", 250, "entries", "entries", "receiver_bytes"),

@@ -103,7 +103,7 @@ impl Engine {
         for mut repair in std::mem::take(&mut self.contents.repairs) {
             let Some(member) = self.members.get_mut(&repair.owner).filter(|m| m.log.is_repairing()) else { continue };
             if repair.until <= now || !member.is_present() {
-                member.log.end_repair();
+                _ = member.log.get_mut().map(|log| log.end_repair());
                 continue;
             }
             if repair.at <= now {
@@ -227,7 +227,7 @@ impl Engine {
             return; // what stands here is right
         }
         if let Some(member) = self.members.get_mut(&owner)
-            && member.log.begin_repair()
+            && member.log.make().begin_repair()
         {
             self.contents.repairs.push(Repair { owner, at: now + REPAIR_AGAIN, until: now + REPAIR_PATIENCE });
             self.ask_owner(owner);

@@ -84,8 +84,8 @@ impl Engine {
     }
 
     /// What each member is proven to hold of each owner, as JSON: target id → owner id → watermark. The engine keeps
-    /// what was said since a target was last proven equal; for owners that have not changed since then, a target holds
-    /// all that this node does.
+    /// what was said since a target was last proven equal, of other owners than this node for some seconds; for owners that
+    /// have not changed since then, a target holds all that this node does.
     pub fn offsets_json(&self) -> String {
         let mut targets = serde_json::Map::new();
         for (nonce, target) in self.members.iter().filter(|(n, m)| **n != self.me && m.is_present()) {
@@ -96,8 +96,8 @@ impl Engine {
                 let offset = if owner_nonce == nonce || proven {
                     owner.log.held().watermark
                 } else {
-                    match target.peer.committed.get(owner_nonce) {
-                        Some(held) => held.watermark,
+                    match target.peer.offset(*owner_nonce, self.me) {
+                        Some(watermark) => watermark,
                         None => continue, // not known: will be asked
                     }
                 };

@@ -95,7 +95,7 @@ impl Engine {
             member.peer.unanswered = 0;
             moved = path == Path::Datagram && member.claim.address != from && member.peer.ask_after <= now;
             if moved {
-                member.peer.ask_after = now + ASK_EVERY;
+                member.peer.talk().ask_after = now + ASK_EVERY;
             }
             member.peer.missed = false;
         }

@@ -142,7 +142,7 @@ impl Engine {
             member.peer.unanswered = member.peer.unanswered.saturating_add(1);
         }
         let with_rows = !rows.is_empty();
-        member.peer.request = Some(member::Request { id, sent: now, position, digest, with_rows });
+        member.peer.request = Some(Box::new(member::Request { id, sent: now, position, digest, with_rows }));
         let target = member.claim.target();
         self.counters.exchanges_started += 1;
         self.send_statement(
@@ -204,9 +204,8 @@ impl Engine {
     pub(super) fn handle_statement(&mut self, now: Time, sender: u64, mut statement: Statement) {
         let Some(member) = self.members.get_mut(&sender) else { return };
         let answers = matches!(statement.purpose, Purpose::Reply | Purpose::Equal);
-        let request = member.peer.request.filter(|r| answers && r.id == statement.id);
-        if let Some(request) = request {
-            member.peer.request = None;
+        let request = member.peer.request.take_if(|r| answers && r.id == statement.id);
+        if let Some(request) = &request {
             self.measured(sender, now.since(request.sent));
         } else if answers {
             // Too late: its digest says nothing about now, its rows still do.
@@ -224,7 +223,7 @@ impl Engine {
             }
             return;
         }
-        if let Some(request) = request
+        if let Some(request) = &request
             && (statement.purpose == Purpose::Equal || statement.digest == Some(request.digest))
         {
             // Equal to what this node was when it asked; what came in since is not known there.
@@ -277,7 +276,7 @@ impl Engine {
                     self.send_buckets(now, sender);
                 }
             }
-            Purpose::Reply if !explained && request.is_some_and(|r| !r.with_rows) => {
+            Purpose::Reply if !explained && request.as_ref().is_some_and(|r| !r.with_rows) => {
                 // The second question: what was told, as it is here, and what has changed here since.
                 let told: Vec<u64> = statement.rows.iter().map(|r| r.nonce).collect();
                 let mut told = rows(self, &told);
@@ -314,8 +313,7 @@ impl Engine {
                 member.peer.proven = position;
                 self.counters.equal_proofs += 1;
             }
-            member.peer.committed.clear();
-            member.peer.in_flight.clear();
+            member.peer.equal();
         }
         self.eager_until = self.eager_until.min(now);
         self.store.set_synced(now);
@@ -402,8 +400,9 @@ impl Engine {
         }
         if let Some(member) = self.members.get_mut(&row.nonce)
             && row.nonce != self.me
+            && let Some(log) = member.log.get_mut()
         {
-            member.log.hear_floor(row.floor, &self.store);
+            log.hear_floor(row.floor, &self.store);
         }
         let Some(member) = self.members.get(&row.nonce) else {
             match self.departed.get(&row.nonce).map(|claim| claim.rank()) {
@@ -457,13 +456,14 @@ impl Engine {
 
     fn commit(&mut self, now: Time, sender: u64, row: &Row) {
         let Some(member) = self.members.get_mut(&sender) else { return };
-        if let Some(flight) = member.peer.in_flight.get_mut(&row.nonce) {
+        let talk = member.peer.talk();
+        if let Some(flight) = talk.in_flight.get_mut(&row.nonce) {
             let arrived = match row.reset {
                 Some(pos) => pos >= flight.to,
                 None => row.held.has(flight.first) && row.held.has(flight.to),
             };
             if arrived {
-                member.peer.in_flight.remove(&row.nonce);
+                talk.in_flight.remove(&row.nonce);
             } else {
                 let left = flight.pieces.len();
                 flight.pieces.retain(|(to, _)| row.reset.is_some() || !row.held.has(*to));
@@ -472,12 +472,12 @@ impl Engine {
                 }
             }
         }
-        member.peer.stated(row.nonce, member::claim_rank(row.incarnation, row.status));
+        talk.stated(now, row.nonce, member::claim_rank(row.incarnation, row.status));
         match row.reset {
-            Some(pos) => _ = member.peer.resets.insert(row.nonce, pos),
-            None => _ = member.peer.resets.remove(&row.nonce),
+            Some(pos) => _ = talk.resets.insert(row.nonce, pos),
+            None => _ = talk.resets.remove(&row.nonce),
         }
-        match member.peer.commit(row.nonce, &row.held) {
+        match talk.commit(now, row.nonce, &row.held) {
             Commit::Same => {}
             Commit::More => self.counters.commits += 1,
             Commit::Less => self.counters.commit_retreats += 1,
@@ -496,7 +496,7 @@ impl Engine {
         let Some(member) = self.members.get_mut(&nonce) else { return false };
         let may = member.peer.pages_after <= now;
         if may {
-            member.peer.pages_after = now + PAGES_EVERY;
+            member.peer.talk().pages_after = now + PAGES_EVERY;
         }
         may
     }

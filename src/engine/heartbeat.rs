@@ -75,7 +75,7 @@ impl Engine {
         let mut changed = Vec::new();
         for (nonce, member) in self.members.iter().filter(|(nonce, m)| **nonce != self.me && m.is_present()) {
             let id = member.claim.life.id.as_str();
-            let beat = self.store.entry(key::HEARTBEAT, *nonce).map(|e| e.head().written);
+            let beat = self.store.entry(key::HEARTBEAT, *nonce).map(|e| e.head().written());
             // A newcomer has its time to send the first.
             let last = beat.unwrap_or(member.claim.since).max(member.claim.since);
             let expired = now.since(last) > expiration && member.claim.status == MemberStatus::Alive;

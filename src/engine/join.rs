@@ -353,17 +353,17 @@ impl Engine {
         }
         let old = &me.claim.life;
         let life = LifeRef::new(Life { id: old.id.clone(), generation: known.saturating_add(1), nonce: old.nonce });
-        me.claim.life = life.clone();
+        me.claim.contact_mut().life = life.clone();
         // Whoever has heard of the lower generation already is to learn the higher one.
         me.claim.incarnation += 1;
-        me.log = super::log::Log::default();
+        me.log = Default::default();
         let view = me.claim.view(None, true);
         store.members.put(view);
         store.rebase(&life);
         self.drain_own(now);
         if let Some(me) = self.members.get_mut(&self.me) {
             // Numbers whose tombstones are collected have nothing left to drain.
-            me.log.own_complete(store.drain_own(0, |_| ()));
+            me.log.make().own_complete(store.drain_own(0, |_| ()));
         }
         self.touch(now, self.me, Duration::ZERO);
         self.tell(now, self.me);

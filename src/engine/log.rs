@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::rare::Empty;
 use crate::store::Store;
-use crate::store::entry::{Entry, EntryHead, LifeRef};
+use crate::store::entry::{Entry, EntryHead, LifeRef, Origin};
 use crate::time::Time;
 use crate::wire::frame::Held;
 use crate::wire::segment::{Segment, SegmentBuilder, WireEntry};
@@ -78,6 +79,24 @@ pub struct Log {
     serve_after: u64,
 }
 
+impl Empty for Log {
+    fn empty() -> &'static Log {
+        static EMPTY: Log = Log {
+            items: BTreeMap::new(),
+            held: Held { watermark: 0, above: Vec::new() },
+            floor: 0,
+            reset: None,
+            keys: 0,
+            bytes: 0,
+            tombstones: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+            stubs: BTreeSet::new(),
+            serve_after: 0,
+        };
+        &EMPTY
+    }
+}
+
 /// So many stubs are remembered one by one.
 const MAX_STUBS: usize = 4096;
 
@@ -143,7 +162,7 @@ impl Log {
 
     /// Takes an own entry in, in the place of the version of its key that is here.
     pub fn put_own(&mut self, entry: Entry) {
-        self.remove(entry.head().replaces);
+        self.remove(entry.head().replaces());
         self.insert(entry);
     }
 
@@ -351,12 +370,11 @@ impl Log {
             type_url: store.type_url(wire.type_url),
             seq: wire.seq,
             received: now,
-            written: now.back(Duration::from_millis(wire.age_ms)),
+            origin: Origin::received(now.back(Duration::from_millis(wire.age_ms))),
             expires: wire.ttl_ms.map_or(Time::NEVER, |ttl| now + Duration::from_millis(ttl)),
             key_len: wire.key.len() as u8,
             deleted: wire.deleted,
             drained: AtomicBool::new(true),
-            replaces: 0,
         };
         let entry = Entry::new(head, wire.key, wire.value);
         if let Some(old) = store.apply(&entry, now) {
@@ -389,7 +407,7 @@ impl Log {
         let mut floor = self.floor;
         for (i, seq) in self.tombstones.iter().enumerate() {
             let over = self.tombstones.len() - i > keep;
-            let old = self.entry(*seq).is_none_or(|e| e.head().written <= before);
+            let old = self.entry(*seq).is_none_or(|e| e.head().written() <= before);
             if *seq > self.held.watermark || !(over || old) {
                 break;
             }
@@ -404,7 +422,7 @@ impl Log {
 
     /// When the oldest tombstone was written: nothing needs collecting before a grace period after that.
     pub fn oldest_tombstone(&self) -> Option<Time> {
-        self.entry(*self.tombstones.first()?).map(|e| e.head().written)
+        self.entry(*self.tombstones.first()?).map(|e| e.head().written())
     }
 
     /// When the next entry expires.
@@ -466,7 +484,7 @@ impl Log {
                     key: entry.key(),
                     type_url: entry.type_url(),
                     value: entry.value(),
-                    age_ms: now.millis_since(head.written),
+                    age_ms: now.millis_since(head.written()),
                     ttl_ms: (head.expires != Time::NEVER).then(|| head.expires.millis_since(now)),
                 };
                 if !builder.is_empty() && builder.len() + wire.size_bound() > room {

@@ -1,16 +1,16 @@
 //! A member as the engine knows it: its record, its log, and what it has proven to hold.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-
-use hashbrown::HashMap;
 
 use super::log::Log;
 use super::outbox::Target;
+use super::rare::{Empty, Rare};
+use crate::store::Store;
 use crate::store::entry::LifeRef;
-use crate::store::members::{Cause, MemberStatus, MemberView, Tags};
+use crate::store::members::{Cause, Contact, MemberStatus, MemberView, Tags};
 use crate::time::Time;
 use crate::wire::frame::{Held, Record, Roots};
 
@@ -35,37 +35,37 @@ pub fn claim_rank(incarnation: u64, status: MemberStatus) -> ClaimRank {
 /// What is known of a life: the record as it travels, with ages turned into local times.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Id, generation, nonce.
-    pub life: LifeRef,
+    /// Who it is and where it is reached; shared with the row that hosts read.
+    pub contact: triomphe::Arc<Contact>,
     /// Raised by the member itself only.
     pub incarnation: u64,
     /// What it is held to be.
     pub status: MemberStatus,
     /// Since when, by this node's clock; counted on from the age that the claim arrived with.
     pub since: Time,
-    /// Where it is reached.
-    pub address: SocketAddr,
-    /// Wire versions it reads.
-    pub versions: (u8, u8),
-    /// Its tags.
-    pub tags: Arc<Tags>,
     /// Suspect or dead: why.
     pub cause: Cause,
     /// Suspect or dead: who said so first.
     pub accuser: u64,
 }
 
+impl Deref for Claim {
+    type Target = Contact;
+    fn deref(&self) -> &Contact {
+        &self.contact
+    }
+}
+
 impl Claim {
     /// From a record that arrived at `now`.
     pub fn from_record(record: &Record, life: LifeRef, now: Time) -> Claim {
+        let tags = shared_tags(&record.tags);
+        let contact = Contact { life, address: record.address, versions: record.versions, tags };
         Claim {
-            life,
+            contact: triomphe::Arc::new(contact),
             incarnation: record.incarnation,
             status: record.status,
             since: now.back(Duration::from_millis(record.age_ms)),
-            address: record.address,
-            versions: record.versions,
-            tags: Arc::new(record.tags.clone()),
             cause: record.cause,
             accuser: record.accuser,
         }
@@ -96,6 +96,11 @@ impl Claim {
         self.accuser = accuser;
     }
 
+    /// What it says of itself, to change it: the rows that hosts have read stay as they are.
+    pub fn contact_mut(&mut self) -> &mut Contact {
+        triomphe::Arc::make_mut(&mut self.contact)
+    }
+
     /// Its rank.
     pub fn rank(&self) -> ClaimRank {
         claim_rank(self.incarnation, self.status)
@@ -108,16 +113,14 @@ impl Claim {
 
     /// As API calls see it.
     pub fn view(&self, rtt_us: Option<u32>, is_self: bool) -> MemberView {
-        MemberView {
-            life: self.life.clone(),
-            address: self.address,
-            tags: self.tags.clone(),
-            status: self.status,
-            since: self.since,
-            rtt_us,
-            is_self,
-        }
+        MemberView { contact: self.contact.clone(), status: self.status, since: self.since, rtt_us, is_self }
     }
+}
+
+/// Tags to keep. Most members have none, and share that.
+pub fn shared_tags(tags: &Tags) -> Arc<Tags> {
+    static NONE: LazyLock<Arc<Tags>> = LazyLock::new(Arc::default);
+    if tags.is_empty() { NONE.clone() } else { Arc::new(tags.clone()) }
 }
 
 /// A statement sent to a peer that asked for a reply.
@@ -148,44 +151,80 @@ pub struct InFlight {
     pub pieces: VecDeque<(u64, usize)>,
 }
 
-/// What is known of a member as a partner in exchanges.
+/// What is known of a member as a partner in exchanges: what every member has of it, and behind a pointer the rest.
 #[derive(Debug, Default)]
 pub struct Peer {
     /// It holds everything that this node held at this position of its changes.
     pub proven: u64,
-    /// What it has said to hold of single owners since. Bounded.
-    pub committed: BTreeMap<u64, Held>,
-    /// What it has said to know of single lives. Bounded.
-    pub claims: BTreeMap<u64, ClaimRank>,
+    /// When a packet of it last arrived.
+    pub heard: Time,
     /// The last request to it that is not answered.
-    pub request: Option<Request>,
-    /// What is under way to it.
-    pub in_flight: HashMap<u64, InFlight>,
-    /// Owners of whose entries it lacks some, to be sent when there is room on the way.
-    pub backlog: Vec<u64>,
-    /// How far its resets have come, by owner.
-    pub resets: HashMap<u64, u64>,
+    pub request: Option<Box<Request>>,
     /// Requests in a row that were not answered.
     pub unanswered: u32,
-    /// It has not acknowledged a rumor, and was not heard since.
-    pub missed: bool,
     /// Smoothed round-trip time, in µs.
     pub srtt_us: Option<u32>,
     /// The last round trip measured was far out, and not taken into the average.
     pub far_out: bool,
-    /// When a packet of it last arrived.
-    pub heard: Time,
+    /// It has not acknowledged a rumor, and was not heard since.
+    pub missed: bool,
+    /// What it had said to hold of this node's own entries when what it had said was forgotten.
+    held_of_me: u64,
+    talk: Rare<Talk>,
+}
+
+/// What has been said to and by a peer of late. Forgotten once it has been silent for long: it will say it again.
+#[derive(Debug, Default)]
+pub struct Talk {
+    /// When the peer last said what it knows or holds.
+    last: Time,
+    /// What it has said to hold of single owners since it was proven equal. Bounded.
+    pub committed: BTreeMap<u64, Held>,
+    /// What it has said to know of single lives. Bounded.
+    pub claims: BTreeMap<u64, ClaimRank>,
+    /// What is under way to it.
+    pub in_flight: BTreeMap<u64, InFlight>,
+    /// Owners of whose entries it lacks some, to be sent when there is room on the way.
+    pub backlog: Vec<u64>,
+    /// How far its resets have come, by owner.
+    pub resets: BTreeMap<u64, u64>,
     /// It is not asked where it is before.
     pub ask_after: Time,
     /// Pages of the whole table are not sent again before.
     pub pages_after: Time,
 }
 
+impl Empty for Talk {
+    fn empty() -> &'static Talk {
+        static EMPTY: Talk = Talk {
+            last: Time::from_micros(0),
+            committed: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            backlog: Vec::new(),
+            resets: BTreeMap::new(),
+            ask_after: Time::from_micros(0),
+            pages_after: Time::from_micros(0),
+        };
+        &EMPTY
+    }
+}
+
+/// What the peer has said is kept for so long after it last said something.
+pub const TALK_KEPT: Duration = Duration::from_secs(10);
+
 /// A round trip is far out if it is more than four times the average, and this on top.
 const FAR_OUT_US: u32 = 10_000;
 
 /// So many single offsets are kept for a peer; those over it are asked for again.
 const MAX_COMMITTED: usize = 1024;
+
+impl Deref for Peer {
+    type Target = Talk;
+    fn deref(&self) -> &Talk {
+        &self.talk
+    }
+}
 
 impl Peer {
     /// Bytes under way to it on streams.
@@ -194,27 +233,41 @@ impl Peer {
         flights.flat_map(|f| &f.pieces).map(|(_, bytes)| bytes).sum()
     }
 
-    /// Notes what the peer says to hold of an owner. Gives how that compares with what was known.
-    pub fn commit(&mut self, owner: u64, held: &Held) -> Commit {
-        let known = self.committed.get(&owner);
-        let commit = match known {
-            Some(known) if known == held => return Commit::Same,
-            Some(known) if !held.covers(known) => Commit::Less,
-            _ => Commit::More,
-        };
-        if known.is_none() && self.committed.len() >= MAX_COMMITTED {
-            self.committed.pop_first();
-        }
-        self.committed.insert(owner, held.clone());
-        commit
+    /// What has been said, to write into.
+    pub fn talk(&mut self) -> &mut Talk {
+        self.talk.make()
     }
 
-    /// Notes what the peer says to know of a life.
-    pub fn stated(&mut self, nonce: u64, rank: ClaimRank) {
-        if self.claims.len() >= MAX_COMMITTED && !self.claims.contains_key(&nonce) {
-            self.claims.pop_first();
+    /// What has been said, to take something out of it.
+    pub fn talked(&mut self) -> Option<&mut Talk> {
+        self.talk.get_mut()
+    }
+
+    /// Is equal as of a position: what it has said of single owners tells nothing more.
+    pub fn equal(&mut self) {
+        if let Some(talk) = self.talked() {
+            talk.committed = BTreeMap::new();
+            talk.in_flight = BTreeMap::new();
         }
-        self.claims.insert(nonce, rank);
+    }
+
+    /// Forgets what nobody has added to for long. Of what it holds, the watermark of `me` is remembered: that is the offset
+    /// this node's host may wait for.
+    pub fn tidy(&mut self, now: Time, me: u64) {
+        let Some(talk) = self.talk.get_mut() else { return };
+        let wanted = talk.last + TALK_KEPT > now || talk.ask_after > now || talk.pages_after > now;
+        if !wanted && talk.backlog.is_empty() && !talk.in_flight.values().any(|f| f.until > now) {
+            if let Some(held) = talk.committed.get(&me) {
+                self.held_of_me = held.watermark;
+            }
+            self.talk.take();
+        }
+    }
+
+    /// The watermark that it is known to hold of an owner, by what it has said.
+    pub fn offset(&self, owner: u64, me: u64) -> Option<u64> {
+        let kept = (owner == me && self.held_of_me > 0).then_some(self.held_of_me);
+        self.committed.get(&owner).map(|held| held.watermark).or(kept)
     }
 
     /// Takes a measured round trip into the average (RFC 6298, alpha 1/8).
@@ -229,6 +282,33 @@ impl Peer {
         // ... and one far below says that the average was begun by such a one.
         let share = |s: u32| if rtt < s / 4 { 2 } else { 8 };
         self.srtt_us = Some(self.srtt_us.map_or(rtt, |s| s - s / share(s) + rtt / share(s)));
+    }
+}
+
+impl Talk {
+    /// Notes what the peer says to hold of an owner. Gives how that compares with what was known.
+    pub fn commit(&mut self, now: Time, owner: u64, held: &Held) -> Commit {
+        self.last = now;
+        let known = self.committed.get(&owner);
+        let commit = match known {
+            Some(known) if known == held => return Commit::Same,
+            Some(known) if !held.covers(known) => Commit::Less,
+            _ => Commit::More,
+        };
+        if known.is_none() && self.committed.len() >= MAX_COMMITTED {
+            self.committed.pop_first();
+        }
+        self.committed.insert(owner, held.clone());
+        commit
+    }
+
+    /// Notes what the peer says to know of a life.
+    pub fn stated(&mut self, now: Time, nonce: u64, rank: ClaimRank) {
+        self.last = now;
+        if self.claims.len() >= MAX_COMMITTED && !self.claims.contains_key(&nonce) {
+            self.claims.pop_first();
+        }
+        self.claims.insert(nonce, rank);
     }
 }
 
@@ -249,7 +329,7 @@ pub struct Member {
     /// The record.
     pub claim: Claim,
     /// Its entries.
-    pub log: Log,
+    pub log: Rare<Log>,
     /// Its position in the log of changes.
     pub position: u64,
     /// What it adds to the fingerprints; zero when not present.
@@ -263,12 +343,26 @@ pub struct Member {
 impl Member {
     /// A member of which nothing but its record is known.
     pub fn new(claim: Claim) -> Member {
-        Member { claim, log: Log::default(), position: 0, terms: Roots::default(), peer: Peer::default(), expiry: None }
+        Member {
+            claim,
+            log: Rare::default(),
+            position: 0,
+            terms: Roots::default(),
+            peer: Peer::default(),
+            expiry: None,
+        }
     }
 
     /// Whether it has answered what it was asked last, and nobody suspects it.
     pub fn answers(&self) -> bool {
         self.claim.status == MemberStatus::Alive && self.peer.unanswered == 0 && !self.peer.missed
+    }
+
+    /// Empties its log and takes its entries out of the store.
+    pub fn clear(&mut self, store: &Store) {
+        if let Some(mut log) = self.log.take() {
+            log.clear(store);
+        }
     }
 
     /// Whether it counts as being here.
@@ -281,6 +375,21 @@ impl Member {
 mod tests {
     use super::*;
 
+    fn held(watermark: u64) -> Held {
+        Held { watermark, above: vec![] }
+    }
+
+    #[test]
+    fn a_member_of_which_little_is_known_is_small() {
+        let sizes = [size_of::<Claim>(), size_of::<Peer>(), size_of::<Member>(), size_of::<MemberView>()];
+        println!("bytes of a claim, a peer, a member, a row: {sizes:?}");
+        println!(
+            "bytes of a contact, a log, what is said: {:?}",
+            [size_of::<Contact>(), size_of::<Log>(), size_of::<Talk>()]
+        );
+        assert!(sizes[2] <= 160 && sizes[3] <= 32, "each member of each node has them: {sizes:?}");
+    }
+
     #[test]
     fn left_is_final_and_an_incarnation_refutes_death() {
         use MemberStatus::*;
@@ -292,15 +401,38 @@ mod tests {
 
     #[test]
     fn a_statement_replaces_what_was_committed_also_downwards() {
-        let mut peer = Peer::default();
-        let held = |watermark| Held { watermark, above: vec![] };
-        assert_eq!(peer.commit(1, &held(5)), Commit::More);
-        assert_eq!(peer.commit(1, &held(5)), Commit::Same);
-        assert_eq!(peer.commit(1, &held(3)), Commit::Less);
-        assert_eq!(peer.committed[&1], held(3));
+        let mut talk = Talk::default();
+        let now = Time::from_micros(1);
+        assert_eq!(talk.commit(now, 1, &held(5)), Commit::More);
+        assert_eq!(talk.commit(now, 1, &held(5)), Commit::Same);
+        assert_eq!(talk.commit(now, 1, &held(3)), Commit::Less);
+        assert_eq!(talk.committed[&1], held(3));
         for owner in 2..10_000 {
-            peer.commit(owner, &held(1));
+            talk.commit(now, owner, &held(1));
         }
-        assert_eq!(peer.committed.len(), MAX_COMMITTED);
+        assert_eq!(talk.committed.len(), MAX_COMMITTED);
+    }
+
+    #[test]
+    fn what_a_silent_peer_has_said_is_forgotten_but_not_what_it_holds_of_this_node() {
+        let (me, other, start) = (1, 2, Time::from_micros(5));
+        let mut peer = Peer::default();
+        peer.talk().commit(start, other, &held(7));
+        peer.talk().stated(start, other, claim_rank(1, MemberStatus::Alive));
+        peer.tidy(start + TALK_KEPT / 2, me);
+        assert_eq!(peer.committed[&other], held(7));
+        let later = start + TALK_KEPT;
+        let flight = |until| InFlight { first: 1, to: 2, until, pieces: VecDeque::new() };
+        peer.talk().in_flight.insert(other, flight(later + TALK_KEPT));
+        peer.tidy(later, me);
+        assert_eq!(peer.committed[&other], held(7), "something is under way to it");
+        assert_eq!((peer.offset(other, me), peer.offset(me, me)), (Some(7), None));
+        peer.talk().in_flight.insert(other, flight(later));
+        peer.talk().commit(later, me, &held(3));
+        peer.tidy(later + TALK_KEPT, me);
+        assert!(!peer.talk.is_allocated());
+        assert_eq!((peer.offset(other, me), peer.offset(me, me)), (None, Some(3)));
+        peer.talk().commit(later, me, &held(2));
+        assert_eq!(peer.offset(me, me), Some(2), "what it says last counts, also downwards");
     }
 }

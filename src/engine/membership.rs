@@ -97,7 +97,7 @@ impl Engine {
     /// Takes a life in that was not known.
     pub(super) fn insert_member(&mut self, claim: Claim, now: Time) {
         let nonce = claim.life.nonce;
-        self.ids.insert(claim.life.id.as_str().into(), nonce);
+        self.ids.insert(claim.life.id.clone(), nonce);
         self.members.insert(nonce, Member::new(claim));
         if let Some(view) = self.view(nonce) {
             self.store.members.put(view);
@@ -222,12 +222,15 @@ impl Engine {
         let old = member.claim.clone();
         // A newcomer may have had to raise its generation after some had let it in: its entries are of the new one.
         let life = if record.generation > old.life.generation {
-            member.log.clear(&store);
+            member.clear(&store);
             LifeRef::new(Life { id: old.life.id.clone(), generation: record.generation, nonce: record.nonce })
         } else {
             old.life.clone()
         };
         let mut claim = Claim::from_record(record, life, now);
+        if claim.contact == old.contact {
+            claim.contact = old.contact.clone();
+        }
         if claim.status == old.status {
             claim.since = old.since;
         } else if claim.status == MemberStatus::Alive {
@@ -355,7 +358,7 @@ impl Engine {
         self.inherit_bans(now, nonce);
         let Some(mut member) = self.take_member(now, nonce) else { return false };
         self.forget_at_peers(&[nonce]);
-        member.log.clear(&store);
+        member.clear(&store);
         self.bans_changed(now);
         // Not "left", which would be final: if it is the later one after all, it refutes.
         member.claim.accuse(now, MemberStatus::Dead, Cause::Replaced, self.me);
@@ -396,21 +399,22 @@ impl Engine {
     /// What peers hold of lives that are gone is of no interest. `gone` is in order.
     fn forget_at_peers(&mut self, gone: &[u64]) {
         let stays = |nonce: &u64| gone.binary_search(nonce).is_err();
-        for Member { peer, .. } in self.members.values_mut() {
-            if gone.len() < peer.committed.len() {
-                gone.iter().for_each(|nonce| drop(peer.committed.remove(nonce)));
+        for member in self.members.values_mut() {
+            let Some(talk) = member.peer.talked() else { continue };
+            if gone.len() < talk.committed.len() {
+                gone.iter().for_each(|nonce| drop(talk.committed.remove(nonce)));
             } else {
-                peer.committed.retain(|nonce, _| stays(nonce));
+                talk.committed.retain(|nonce, _| stays(nonce));
             }
-            peer.in_flight.retain(|nonce, _| stays(nonce));
-            peer.resets.retain(|nonce, _| stays(nonce));
+            talk.in_flight.retain(|nonce, _| stays(nonce));
+            talk.resets.retain(|nonce, _| stays(nonce));
         }
     }
 
     fn remember_departed(&mut self, claim: Claim) {
         let nonce = claim.life.nonce;
         if self.later_life(&claim).is_none() {
-            self.departed_ids.insert(claim.life.id.as_str().into(), nonce);
+            self.departed_ids.insert(claim.life.id.clone(), nonce);
         }
         if self.departed.insert(nonce, claim).is_none() {
             self.departed_order.push_back(nonce);
@@ -462,7 +466,7 @@ impl Engine {
             let Some(mut member) = self.take_member(now, nonce) else { continue };
             member.claim.status = status;
             banned |= self.store.entry(key::BANNED, nonce).is_some();
-            member.log.clear(&store);
+            member.clear(&store);
             let view = member.claim.view(None, false);
             self.remember_departed(member.claim);
             self.store.member_changed(kind::MEMBER_REMOVED, &view, now);
@@ -483,7 +487,7 @@ impl Engine {
         for nonce in others {
             let Some(view) = self.view(nonce) else { continue };
             let Some(mut member) = self.take_member(now, nonce) else { continue };
-            member.log.clear(&store);
+            member.clear(&store);
             if view.status.is_present() {
                 ways.push(view.address);
             }

@@ -26,6 +26,7 @@ mod membership;
 mod metrics;
 mod outbox;
 mod probe;
+mod rare;
 mod rumor;
 mod said;
 mod suspicion;
@@ -46,7 +47,7 @@ use crate::error::Status;
 use crate::store::Store;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::Level;
-use crate::store::members::{Cause, MemberStatus};
+use crate::store::members::{Cause, Contact, MemberStatus};
 use crate::time::Time;
 use crate::wire::frame::Roots;
 use crate::wire::packet;
@@ -164,7 +165,7 @@ pub struct Engine {
     cluster: u32,
     members: HashMap<u64, Member>,
     /// The latest life of each id.
-    ids: HashMap<Box<str>, u64>,
+    ids: HashMap<MemberId, u64>,
     /// Present members but this one, in no order: to choose from at random.
     others: Vec<u64>,
     /// Present members by the hash of their nonce: the ring, for successors.
@@ -173,7 +174,7 @@ pub struct Engine {
     departed: HashMap<u64, Claim>,
     departed_order: VecDeque<u64>,
     /// The latest life of each id among them: a former one must not come back after it.
-    departed_ids: HashMap<Box<str>, u64>,
+    departed_ids: HashMap<MemberId, u64>,
     changes: Changes,
     roots: Roots,
     /// Members whose log has entries that expire, by the next time.
@@ -272,13 +273,15 @@ impl Engine {
             settings: settings.clone(),
         };
         let claim = Claim {
-            life: identity.life(),
+            contact: triomphe::Arc::new(Contact {
+                life: identity.life(),
+                address: identity.address,
+                versions: (packet::VERSION, packet::VERSION),
+                tags: member::shared_tags(&settings.tags),
+            }),
             incarnation: 1,
             status: MemberStatus::Alive,
             since: now,
-            address: identity.address,
-            versions: (packet::VERSION, packet::VERSION),
-            tags: Arc::new(settings.tags.clone()),
             cause: Cause::None,
             accuser: 0,
         };
@@ -358,7 +361,7 @@ impl Engine {
             self.out.set_limit(lower.min(self.out.limit()));
         }
         for member in self.members.values_mut().filter(|m| m.claim.address == to) {
-            member.peer.in_flight.clear();
+            _ = member.peer.talked().map(|talk| talk.in_flight.clear());
         }
         self.seed_failed(to, error);
         self.log(now, Level::Debug, || format!("sending to {to} failed: {error}"));
@@ -398,7 +401,7 @@ impl Engine {
     pub fn handle_address(&mut self, now: Time, address: SocketAddr) {
         let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
         if me.address != address {
-            me.address = address;
+            me.contact_mut().address = address;
             me.incarnation += 1;
             // The answers to those under way go to the former address.
             self.probes.void();
@@ -414,7 +417,7 @@ impl Engine {
         self.store.set_settings(settings.clone());
         if old.tags != settings.tags {
             let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
-            me.tags = Arc::new(settings.tags.clone());
+            me.contact_mut().tags = member::shared_tags(&settings.tags);
             me.incarnation += 1;
             self.member_updated(now, self.me, crate::store::event::kind::MEMBER_UPDATED);
             self.tell(now, self.me);
@@ -472,8 +475,9 @@ impl Engine {
                 if !store.is_dirty() {
                     break;
                 }
-                let to = store.drain_own(256, |entry| me.log.put_own(entry));
-                advanced |= me.log.own_complete(to);
+                let log = me.log.make();
+                let to = store.drain_own(256, |entry| log.put_own(entry));
+                advanced |= log.own_complete(to);
             }
             if store.is_dirty() {
                 store.wake_engine();
@@ -508,7 +512,7 @@ impl Engine {
             self.expiries.remove(&(at, nonce));
             let Some(member) = self.members.get_mut(&nonce) else { continue };
             member.expiry = None;
-            while let Some(entry) = member.log.pop_expired(now) {
+            while let Some(entry) = member.log.get_mut().and_then(|log| log.pop_expired(now)) {
                 // A newer version may have taken its place in the store while it waits to be drained.
                 let current = self.store.entry(entry.key(), nonce).is_some_and(|e| e.same(&entry));
                 if current {
@@ -544,8 +548,11 @@ impl Engine {
         let grace = self.settings.tombstone_grace;
         let keep = self.settings.max_keys_per_member;
         let me = self.members.get_mut(&self.me).expect("this node is always among its members");
-        if me.log.oldest_tombstone().is_some() && me.log.collect(now.back(grace), keep, &store) {
+        if me.log.oldest_tombstone().is_some() && me.log.make().collect(now.back(grace), keep, &store) {
             self.counters.tombstone_collections += 1;
+        }
+        for member in self.members.values_mut() {
+            member.peer.tidy(now, self.me);
         }
         self.expire_heartbeats(now);
         self.forget_departed(now);

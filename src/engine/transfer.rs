@@ -128,7 +128,7 @@ impl Engine {
     pub(super) fn push(&mut self, now: Time, peer: u64, mut owners: Vec<u64>) {
         let Some(partner) = self.members.get_mut(&peer) else { return };
         let target = partner.claim.target();
-        owners.append(&mut partner.peer.backlog);
+        _ = partner.peer.talked().map(|talk| owners.append(&mut talk.backlog));
         owners.sort_unstable();
         owners.dedup();
         let Some(partner) = self.members.get(&peer) else { return };
@@ -176,9 +176,11 @@ impl Engine {
         let turned_away = !left_over.is_empty() && !self.may_upload(now, peer);
         if turned_away {
             self.turn_away(peer, target, &left_over);
-        } else if let Some(partner) = self.members.get_mut(&peer) {
+        } else if !left_over.is_empty()
+            && let Some(partner) = self.members.get_mut(&peer)
+        {
             left_over.truncate(MAX_BACKLOG);
-            partner.peer.backlog = left_over;
+            partner.peer.talk().backlog = left_over;
         }
     }
 
@@ -198,7 +200,7 @@ impl Engine {
             && let Some(partner) = self.members.get_mut(&peer)
         {
             let flight = InFlight { first, to: end, until, pieces: VecDeque::new() };
-            partner.peer.in_flight.insert(owner, flight);
+            partner.peer.talk().in_flight.insert(owner, flight);
         }
         bytes
     }
@@ -214,7 +216,7 @@ impl Engine {
         message: &mut Message,
     ) -> (usize, bool) {
         let Some(partner) = self.members.get_mut(&peer) else { return (0, false) };
-        let flight = partner.peer.in_flight.remove(&owner).filter(|f| f.until > now);
+        let flight = partner.peer.talked().and_then(|talk| talk.in_flight.remove(&owner)).filter(|f| f.until > now);
         let mut flight = flight.unwrap_or(InFlight { first: 0, to: 0, until: now, pieces: VecDeque::new() });
         let repairs = owner == self.me && partner.peer.resets.contains_key(&owner);
         let held = partner.peer.committed.get(&owner).map_or(0, |theirs| theirs.watermark);
@@ -246,7 +248,7 @@ impl Engine {
         if flight.to > 0
             && let Some(partner) = self.members.get_mut(&peer)
         {
-            partner.peer.in_flight.insert(owner, flight);
+            partner.peer.talk().in_flight.insert(owner, flight);
         }
         (sent, more)
     }
@@ -328,7 +330,7 @@ impl Engine {
         }
         let life = member.claim.life.clone();
         let bans = segment.entries().any(|e| e.key == crate::store::own::key::BANNED);
-        let applied = member.log.apply(segment, &life, &store, &limits, now);
+        let applied = member.log.make().apply(segment, &life, &store, &limits, now);
         let expiry = member.log.next_expiry();
         self.note_expiry(owner, expiry);
         let advanced = applied.advanced;

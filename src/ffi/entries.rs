@@ -134,7 +134,7 @@ pub unsafe extern "C" fn gossip_entry_key(entry: *const gossip_entry, len: *mut 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_entry_type_url(entry: *const gossip_entry, len: *mut usize) -> *const c_char {
     // SAFETY: as in gossip_entry_member.
-    unsafe { text_of(entry, len, |v| v.entry.head().type_url.as_bytes()) }
+    unsafe { text_of(entry, len, |v| v.entry.head().type_url.with_nul()) }
 }
 
 /// The value as it was set with gossip_set; of plain values, their encoding. Never NULL. *len (may be NULL) is without

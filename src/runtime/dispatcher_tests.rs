@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use super::*;
 use crate::config::settings::Settings;
 use crate::store::entry::{Life, LifeRef, MemberId};
-use crate::store::members::{MemberStatus, MemberView};
+use crate::store::members::{Contact, MemberStatus, MemberView};
 
 struct NoWaker;
 
@@ -20,9 +20,12 @@ fn dispatcher() -> (Arc<Dispatcher>, Arc<Store>) {
     let store = Arc::new(Store::new(1, life.clone(), Arc::new(Settings::default()), Arc::new(NoWaker)));
     let now = clock::now();
     store.members.put(MemberView {
-        life,
-        address: "127.0.0.1:1".parse().unwrap(),
-        tags: Arc::default(),
+        contact: triomphe::Arc::new(Contact {
+            life,
+            address: "127.0.0.1:1".parse().unwrap(),
+            versions: (1, 1),
+            tags: Arc::default(),
+        }),
         status: MemberStatus::Alive,
         since: now,
         rtt_us: None,

@@ -1,6 +1,8 @@
 //! What is kept: lives of members, and entries, each entry one allocation.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use triomphe::ThinArc;
@@ -8,7 +10,7 @@ use triomphe::ThinArc;
 use crate::time::Time;
 
 /// A member's id: 1 to 255 bytes of UTF-8, followed by a NUL in memory so that it can be handed to C as it is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemberId(std::sync::Arc<str>);
 
 impl MemberId {
@@ -28,6 +30,19 @@ impl MemberId {
     /// The id with its NUL.
     pub fn with_nul(&self) -> &str {
         &self.0
+    }
+}
+
+// As the text without its NUL, so that tables are looked up by a `&str`. Equality and order are the same with and without.
+impl Hash for MemberId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl Borrow<str> for MemberId {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -58,8 +73,57 @@ impl Life {
 /// Shared by the entries and views of one life.
 pub type LifeRef = triomphe::Arc<Life>;
 
-/// A type URL as kept: shared between entries, with a NUL behind it, empty for plain bytes.
-pub type TypeUrl = triomphe::Arc<str>;
+/// A type URL as kept: shared between entries, with a NUL behind it, empty for plain bytes. One word, for each entry has it.
+#[derive(Clone)]
+pub struct TypeUrl(ThinArc<(), u8>);
+
+impl TypeUrl {
+    /// A new one of its own; entries take theirs from the store, which keeps each once.
+    pub fn new(text: &str) -> TypeUrl {
+        TypeUrl(ThinArc::from_header_and_slice((), format!("{text}\0").as_bytes()))
+    }
+
+    /// With its NUL.
+    pub fn with_nul(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    /// Without its NUL.
+    pub fn as_str(&self) -> &str {
+        // Made of a text; the fallback can not be reached.
+        std::str::from_utf8(&self.0.slice[..self.0.slice.len() - 1]).unwrap_or("")
+    }
+
+    /// Whether nobody else has it.
+    pub(super) fn is_unused(&self) -> bool {
+        ThinArc::strong_count(&self.0) == 1
+    }
+}
+
+impl fmt::Debug for TypeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// Where an entry is from, in one word: set here, and what it replaces; or received, and when its owner wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin(u64);
+
+impl Origin {
+    /// Neither times nor sequence numbers come so far.
+    const OWN: u64 = 1 << 63;
+
+    /// Set here. `replaces` is the version of the key in the engine's log that it is to replace; 0 if there is none.
+    pub fn own(replaces: u64) -> Origin {
+        Origin(replaces | Origin::OWN)
+    }
+
+    /// Received from another member that wrote it at `written`, by this node's clock.
+    pub fn received(written: Time) -> Origin {
+        Origin(written.as_micros() & !Origin::OWN)
+    }
+}
 
 /// The numbers of an entry. Its bytes (key, NUL, value, NUL) follow in the same allocation.
 #[derive(Debug)]
@@ -72,8 +136,8 @@ pub struct EntryHead {
     pub seq: u64,
     /// When this node set or received it, by this node's clock.
     pub received: Time,
-    /// When the owner wrote it, as far as known here: `received` less the age it had on arrival.
-    pub written: Time,
+    /// Set here, or received.
+    pub origin: Origin,
     /// Readers do not see it from then on; [`Time::NEVER`] without a time to live.
     pub expires: Time,
     /// Bytes of the key.
@@ -82,8 +146,18 @@ pub struct EntryHead {
     pub deleted: bool,
     /// Own entries: the engine has taken it into its log.
     pub drained: AtomicBool,
+}
+
+impl EntryHead {
+    /// When the owner wrote it, as far as known here: `received` less the age it had on arrival.
+    pub fn written(&self) -> Time {
+        if self.origin.0 & Origin::OWN != 0 { self.received } else { Time::from_micros(self.origin.0) }
+    }
+
     /// Own entries: the version of the key in the engine's log that this one is to replace; 0 if there is none.
-    pub replaces: u64,
+    pub fn replaces(&self) -> u64 {
+        if self.origin.0 & Origin::OWN != 0 { self.origin.0 & !Origin::OWN } else { 0 }
+    }
 }
 
 /// An entry: one allocation, shared by readers, queues and the engine; immutable but for `drained`.
@@ -130,8 +204,7 @@ impl Entry {
 
     /// The type URL without its NUL.
     pub fn type_url(&self) -> &str {
-        let t = &self.head().type_url;
-        &t[..t.len() - 1]
+        self.head().type_url.as_str()
     }
 
     /// Sequence number.
@@ -169,5 +242,36 @@ impl Entry {
     /// Marks it as taken into the engine's log.
     pub fn set_drained(&self) {
         self.head().drained.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_an_entry_are_small() {
+        let size = size_of::<EntryHead>();
+        println!("bytes of the numbers of an entry: {size}");
+        assert!(size <= 56, "each entry has them: {size}");
+    }
+
+    #[test]
+    fn an_origin_is_either_of_two() {
+        let head = |origin| EntryHead {
+            life: LifeRef::new(Life { id: MemberId::new("m").unwrap(), generation: 1, nonce: 2 }),
+            type_url: TypeUrl::new("t"),
+            seq: 9,
+            received: Time::from_micros(70),
+            origin,
+            expires: Time::NEVER,
+            key_len: 1,
+            deleted: false,
+            drained: AtomicBool::new(false),
+        };
+        let (own, other) = (head(Origin::own(7)), head(Origin::received(Time::from_micros(60))));
+        assert_eq!((own.written(), own.replaces()), (Time::from_micros(70), 7));
+        assert_eq!((other.written(), other.replaces()), (Time::from_micros(60), 0));
+        assert_eq!((own.type_url.as_str(), own.type_url.with_nul()), ("t", &b"t\0"[..]));
     }
 }

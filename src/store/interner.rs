@@ -24,7 +24,7 @@ impl Interner {
     /// The kept form of `url`.
     pub fn intern(&self, url: &str) -> TypeUrl {
         let hash = self.hasher.hash_one(url);
-        let same = |kept: &TypeUrl| &kept[..kept.len() - 1] == url;
+        let same = |kept: &TypeUrl| kept.as_str() == url;
         if let Some(kept) = self.table.read().urls.find(hash, same) {
             return kept.clone();
         }
@@ -33,11 +33,11 @@ impl Interner {
             return kept.clone();
         }
         if table.urls.len() >= table.sweep_at {
-            table.urls.retain(|kept| triomphe::Arc::count(kept) > 1);
+            table.urls.retain(|kept| !kept.is_unused());
             table.sweep_at = (table.urls.len() * 2).max(64);
         }
-        let kept = TypeUrl::from(format!("{url}\0").as_str());
-        let key = |kept: &TypeUrl| self.hasher.hash_one(&kept[..kept.len() - 1]);
+        let kept = TypeUrl::new(url);
+        let key = |kept: &TypeUrl| self.hasher.hash_one(kept.as_str());
         table.urls.insert_unique(hash, kept.clone(), key);
         kept
     }
@@ -51,11 +51,11 @@ mod tests {
     fn the_same_url_is_kept_once_and_unused_ones_go() {
         let interner = Interner::default();
         let a = interner.intern("type.example.org/a");
-        assert!(std::ptr::eq(&*a, &*interner.intern("type.example.org/a")));
+        assert!(std::ptr::eq(a.as_str(), interner.intern("type.example.org/a").as_str()));
         for i in 0..100_000 {
             interner.intern(&format!("type.example.org/{i}"));
         }
         assert!(interner.table.read().urls.len() <= 128);
-        assert!(std::ptr::eq(&*a, &*interner.intern("type.example.org/a")));
+        assert!(std::ptr::eq(a.as_str(), interner.intern("type.example.org/a").as_str()));
     }
 }

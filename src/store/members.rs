@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 
-use super::entry::LifeRef;
+use super::entry::{LifeRef, MemberId};
 use crate::time::Time;
 
 /// Tags of a member, name to value.
@@ -101,15 +102,24 @@ impl Cause {
     }
 }
 
-/// A member as it stood when it was read.
-#[derive(Clone, Debug)]
-pub struct MemberView {
+/// What a member says of itself: changed seldom, and kept once in a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
     /// Id, generation, nonce.
     pub life: LifeRef,
     /// Where it is reached, as it advertises it.
     pub address: SocketAddr,
+    /// Wire versions it reads.
+    pub versions: (u8, u8),
     /// Its tags.
     pub tags: Arc<Tags>,
+}
+
+/// A member as it stood when it was read.
+#[derive(Clone, Debug)]
+pub struct MemberView {
+    /// Who it is and where it is reached.
+    pub contact: triomphe::Arc<Contact>,
     /// Alive, suspect, ...
     pub status: MemberStatus,
     /// Since when it has this status here.
@@ -118,6 +128,13 @@ pub struct MemberView {
     pub rtt_us: Option<u32>,
     /// Whether it is this node itself.
     pub is_self: bool,
+}
+
+impl Deref for MemberView {
+    type Target = Contact;
+    fn deref(&self) -> &Contact {
+        &self.contact
+    }
 }
 
 impl MemberView {
@@ -137,7 +154,7 @@ pub struct Members {
 struct Table {
     rows: HashMap<u64, MemberView>,
     /// The latest life of each id.
-    ids: HashMap<Box<str>, u64>,
+    ids: HashMap<MemberId, u64>,
 }
 
 impl Members {
@@ -146,7 +163,7 @@ impl Members {
         let mut table = self.table.write();
         let known = table.ids.get(view.life.id.as_str()).and_then(|nonce| table.rows.get(nonce));
         if known.is_none_or(|known| known.life.rank() <= view.life.rank()) {
-            table.ids.insert(view.life.id.as_str().into(), view.life.nonce);
+            table.ids.insert(view.life.id.clone(), view.life.nonce);
         }
         table.rows.insert(view.life.nonce, view);
     }

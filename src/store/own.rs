@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Store;
-use super::entry::{Entry, EntryHead, LifeRef};
+use super::entry::{Entry, EntryHead, LifeRef, Origin};
 use crate::error::{Error, Result, Status, shown};
 use crate::time::Time;
 
@@ -70,7 +70,7 @@ enum Write<'a> {
 
 /// The version of the key that the engine's log has while `entry` is the newest.
 fn in_log(entry: &Entry) -> u64 {
-    if entry.is_drained() { entry.seq() } else { entry.head().replaces }
+    if entry.is_drained() { entry.seq() } else { entry.head().replaces() }
 }
 
 /// Checks a key: 1 to 255 bytes.
@@ -217,12 +217,11 @@ impl Store {
             type_url: self.types.intern(type_url),
             seq,
             received: now,
-            written: now,
             expires,
             key_len: key.len() as u8,
             deleted,
             drained: AtomicBool::new(false),
-            replaces: old.as_ref().map_or(0, in_log),
+            origin: Origin::own(old.as_ref().map_or(0, in_log)),
         };
         let entry = Entry::new(head, key, value);
         self.shards.put(entry.clone());
@@ -254,12 +253,11 @@ impl Store {
             type_url: self.types.intern(""),
             seq: own.seq,
             received: now,
-            written: now,
             expires: Time::NEVER,
             key_len: key.len() as u8,
             deleted: true,
             drained: AtomicBool::new(false),
-            replaces: in_log(expired),
+            origin: Origin::own(in_log(expired)),
         };
         let tombstone = Entry::new(head, key, &[]);
         self.shards.put(tombstone.clone());
@@ -315,7 +313,7 @@ impl Store {
                 life: life.clone(),
                 type_url: h.type_url.clone(),
                 drained: AtomicBool::new(false),
-                replaces: 0,
+                origin: Origin::own(0),
                 ..*h
             };
             let entry = Entry::new(head, old.key(), old.value());

@@ -541,7 +541,7 @@ impl Batch {
 
 /// What an expired entry is to a host: deleted, without a value.
 fn without_value(entry: &Entry) -> Entry {
-    static NO_TYPE: LazyLock<TypeUrl> = LazyLock::new(|| TypeUrl::from("\0"));
+    static NO_TYPE: LazyLock<TypeUrl> = LazyLock::new(|| TypeUrl::new(""));
     let h = entry.head();
     let head = EntryHead { life: h.life.clone(), type_url: NO_TYPE.clone(), deleted: true, drained: true.into(), ..*h };
     Entry::new(head, entry.key(), &[])

@@ -94,11 +94,11 @@ impl Oracle {
         let writes = self.lives.get(&head.life.nonce).and_then(|life| life.keys.get(entry.key()));
         let Some(write) = writes.and_then(|w| w.iter().find(|w| w.seq == head.seq)) else { return Ok(()) };
         let off = |a: Time, b: Time| a.since(b).max(b.since(a));
-        if off(head.written, write.at) > UNDER_WAY {
+        if off(head.written(), write.at) > UNDER_WAY {
             return Err(format!(
                 "{:?} was written {:?} away from when its owner says",
                 entry.key(),
-                off(head.written, write.at)
+                off(head.written(), write.at)
             ));
         }
         if (head.expires == Time::NEVER) != (write.expires == Time::NEVER)

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cluster_gossip::config::settings::Settings;
-use cluster_gossip::store::entry::{Entry, EntryHead, Life, LifeRef, MemberId};
+use cluster_gossip::store::entry::{Entry, EntryHead, Life, LifeRef, MemberId, Origin, TypeUrl};
 use cluster_gossip::store::event::{EntryView, Event, kind};
-use cluster_gossip::store::members::{MemberStatus, MemberView};
+use cluster_gossip::store::members::{Contact, MemberStatus, MemberView};
 use cluster_gossip::store::{Store, Waker};
 use cluster_gossip::time::Time;
 
@@ -32,15 +32,14 @@ fn life(id: &str, nonce: u64) -> LifeRef {
 fn entry(life: &LifeRef, key: &str, seq: u64, value: Option<&[u8]>) -> Entry {
     let head = EntryHead {
         life: life.clone(),
-        type_url: "\0".into(),
+        type_url: TypeUrl::new(""),
         seq,
         received: START,
-        written: START,
+        origin: Origin::received(START),
         expires: Time::NEVER,
         key_len: key.len() as u8,
         deleted: value.is_none(),
         drained: AtomicBool::new(true),
-        replaces: 0,
     };
     Entry::new(head, key, value.unwrap_or(&[]))
 }
@@ -64,9 +63,12 @@ fn event(kind: u32, entry: Option<Entry>, member: Option<MemberView>) -> Event {
 
 fn view(life: &LifeRef, status: MemberStatus) -> MemberView {
     MemberView {
-        life: life.clone(),
-        address: ([10, 0, 0, 1], 1).into(),
-        tags: Arc::default(),
+        contact: triomphe::Arc::new(Contact {
+            life: life.clone(),
+            address: ([10, 0, 0, 1], 1).into(),
+            versions: (1, 1),
+            tags: Arc::default(),
+        }),
         status,
         since: START,
         rtt_us: None,
@@ -132,8 +134,8 @@ fn an_age_or_a_time_to_live_that_began_anew_is_reported() {
         let first = entry(&life, if seq == 4 { "ttl" } else { "k" }, seq, Some(b"t"));
         let head = EntryHead {
             life: life.clone(),
-            type_url: "\0".into(),
-            written,
+            type_url: TypeUrl::new(""),
+            origin: Origin::received(written),
             expires,
             drained: true.into(),
             ..*first.head()

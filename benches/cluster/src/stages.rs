@@ -74,6 +74,7 @@ pub fn run<C: Cluster>(stages: &str, options: &Options) -> Result<(), String> {
                 let bench = bench.as_mut().ok_or("no cluster")?;
                 match stage {
                     "idle" => bench.idle(),
+                    "published" => bench.published()?,
                     "bytes" => bench.bytes(),
                     "spread64" => bench.spread(stage, 64),
                     "spread1024" => bench.spread(stage, 1024),
@@ -123,6 +124,20 @@ impl<C: Cluster> Bench<'_, C> {
                 "seconds": seconds,
             }),
         );
+    }
+
+    /// Memory once each member has set one key, all have it, and it is quiet again.
+    fn published(&mut self) -> Result<(), String> {
+        for at in self.here.clone() {
+            self.cluster.set(at, "published", &text(64));
+        }
+        let (cluster, all) = (&self.cluster, self.here.len());
+        let there = self.here.iter().copied();
+        wait_for_all(Instant::now(), LIMIT, Duration::from_millis(5), there, |at| cluster.keys(at) >= all)
+            .ok_or("not all members have what all have set")?;
+        sleep(Duration::from_secs_f64(self.options.seconds));
+        say("published", json!({"resident_mib": resident() as f64 / f64::from(1 << 20)}));
+        Ok(())
     }
 
     /// One update of 1 KiB at a time, with all that it causes, less what is sent anyway.

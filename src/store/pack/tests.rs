@@ -3,8 +3,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::store::entry::{Entry, EntryHead, Life, LifeRef, MemberId, TypeUrl};
-use crate::store::members::MemberStatus;
+use crate::store::entry::{Entry, EntryHead, Life, LifeRef, MemberId, Origin, TypeUrl};
+use crate::store::members::{Contact, MemberStatus};
 
 const GENERATION: u64 = 1_700_000_000_000;
 const WRAPPER: &str = "type.googleapis.com/google.protobuf.";
@@ -20,15 +20,14 @@ fn life() -> LifeRef {
 fn entry_view(key: &str, type_url: &str, value: Option<&[u8]>, status: MemberStatus) -> EntryView {
     let head = EntryHead {
         life: life(),
-        type_url: TypeUrl::from(format!("{type_url}\0")),
+        type_url: TypeUrl::new(type_url),
         seq: 42,
         received: at(500),
-        written: at(0),
+        origin: Origin::received(at(0)),
         expires: Time::NEVER,
         key_len: key.len() as u8,
         deleted: value.is_none(),
         drained: true.into(),
-        replaces: 0,
     };
     EntryView { entry: Entry::new(head, key, value.unwrap_or(b"")), status, read_at: at(2000) }
 }
@@ -61,9 +60,12 @@ fn wrapped(key: &str, wrapper: &str, value: &[u8]) -> Event {
 fn member_view() -> MemberView {
     let tags = [("zone", "eu"), ("role", "web")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     MemberView {
-        life: life(),
-        address: "10.0.0.7:4711".parse().unwrap(),
-        tags: Arc::new(BTreeMap::from(tags)),
+        contact: triomphe::Arc::new(Contact {
+            life: life(),
+            address: "10.0.0.7:4711".parse().unwrap(),
+            versions: (1, 1),
+            tags: Arc::new(BTreeMap::from(tags)),
+        }),
         status: MemberStatus::Alive,
         since: at(1750),
         rtt_us: Some(321),
@@ -81,8 +83,12 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let double = [&[9][..], &1.5f64.to_le_bytes()].concat();
     let deleted = entry_view("order", "", None, MemberStatus::Left);
     let own = MemberView {
-        address: "[::1]:4711".parse().unwrap(),
-        tags: Arc::default(),
+        contact: triomphe::Arc::new(Contact {
+            life: life(),
+            address: "[::1]:4711".parse().unwrap(),
+            versions: (1, 1),
+            tags: Arc::default(),
+        }),
         since: at(2000),
         rtt_us: None,
         is_self: true,
@@ -219,6 +225,8 @@ fn a_text_is_found_behind_other_fields() {
 #[test]
 fn a_tag_cannot_forge_a_line() {
     let tags = BTreeMap::from([("a".to_owned(), "x\nrole=admin".to_owned())]);
-    let packed = pack_members(&[MemberView { tags: Arc::new(tags), ..member_view() }], at(2000));
+    let mut view = member_view();
+    triomphe::Arc::make_mut(&mut view.contact).tags = Arc::new(tags);
+    let packed = pack_members(&[view], at(2000));
     assert_eq!(read(&packed)[0].texts[3], b"a=x role=admin\n");
 }

@@ -3,7 +3,6 @@
 mod model;
 mod stress;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -14,9 +13,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::member::{Step, step};
 use super::pending::GONE_LIVES;
 use super::*;
-use crate::store::entry::{Life, LifeRef, MemberId};
+use crate::store::entry::{Life, LifeRef, MemberId, Origin};
 use crate::store::event::Level;
 use crate::store::hub::{Filter, Hub, SubscribeError};
+use crate::store::members::Contact;
 
 pub(super) fn life(id: &str, generation: u64) -> LifeRef {
     LifeRef::new(Life {
@@ -33,24 +33,26 @@ pub(super) fn at(ms: u64) -> Time {
 pub(super) fn entry(life: &LifeRef, key: &str, seq: u64, value: Option<&str>, expires: Time) -> Entry {
     let head = EntryHead {
         life: life.clone(),
-        type_url: TypeUrl::from("\0"),
+        type_url: TypeUrl::new(""),
         seq,
         received: at(0),
-        written: at(0),
+        origin: Origin::received(at(0)),
         expires,
         key_len: key.len() as u8,
         deleted: value.is_none(),
         drained: AtomicBool::new(false),
-        replaces: 0,
     };
     Entry::new(head, key, value.unwrap_or("").as_bytes())
 }
 
 pub(super) fn view(life: &LifeRef, status: MemberStatus) -> MemberView {
     MemberView {
-        life: life.clone(),
-        address: "10.0.0.7:4711".parse().unwrap(),
-        tags: Arc::new(BTreeMap::new()),
+        contact: triomphe::Arc::new(Contact {
+            life: life.clone(),
+            address: "10.0.0.7:4711".parse().unwrap(),
+            versions: (1, 1),
+            tags: Arc::default(),
+        }),
         status,
         since: at(0),
         rtt_us: None,
