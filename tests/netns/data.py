@@ -83,27 +83,27 @@ def small_packets(report):
 
 
 def much(report):
-    """A member has 50 MB, in 50,000 entries; members come that lack them, while another changes small things."""
+    """A member has 100 MB, in 100,000 entries; members come that lack them, while another changes small things."""
     with Lab("much", 5) as lab:
         peers = lab.open_all(3)
         rich, writer = peers[0], peers[1]
-        with report.check("50 MB: all have them"):
+        with report.check("100 MB: all have them"):
             since = time.monotonic()
-            rich.ask("fill", "k", "50000", "1000")
-            until("all have them", lambda: all(peer.ask("holds", rich.id)[0] == 50_000 for peer in peers))
-            lab.figure(f"50 MB are at two others {words(time.monotonic() - since)} after the first of them was set")
-        with report.check("50 MB: two newcomers at once have them, and small changes do not wait for that"):
+            rich.ask("fill", "k", "100000", "1000")
+            until("all have them", lambda: all(peer.ask("holds", rich.id)[0] == 100_000 for peer in peers))
+            lab.figure(f"100 MB are at two others {words(time.monotonic() - since)} after the first of them was set")
+        with report.check("100 MB: two newcomers at once have them, and small changes do not wait for that"):
             since = time.monotonic()
             newcomers = [lab.open(host) for host in (4, 5)]
             slowest, rounds = 0.0, 0
-            while any(peer.ask("holds", rich.id)[0] < 50_000 for peer in newcomers):
-                assert time.monotonic() - since < 60, "not all of 50 MB within a minute"
+            while any(peer.ask("holds", rich.id)[0] < 100_000 for peer in newcomers):
+                assert time.monotonic() - since < 60, "not all of 100 MB within a minute"
                 rounds += 1
                 changed = time.monotonic()
                 writer.ask("set", "small", str(rounds))
                 until("the small change is there", lambda: peers[2].ask("get", writer.id, "small") == str(rounds))
                 slowest = max(slowest, time.monotonic() - changed)
-            lab.figure(f"50 MB are at two newcomers {words(time.monotonic() - since)} after their start; meanwhile {rounds} small changes, "
+            lab.figure(f"100 MB are at two newcomers {words(time.monotonic() - since)} after their start; meanwhile {rounds} small changes, "
                        f"the slowest seen after {slowest * 1000:.0f} ms")
             lab.agree(lab.running())
         return lab
