@@ -351,7 +351,7 @@ impl Engine {
         if me.claim.life.generation > known {
             return;
         }
-        let old = &me.claim.life;
+        let old = me.claim.life.clone();
         let life = LifeRef::new(Life { id: old.id.clone(), generation: known.saturating_add(1), nonce: old.nonce });
         me.claim.life = life.clone();
         // Whoever has heard of the lower generation already is to learn the higher one.
@@ -365,6 +365,7 @@ impl Engine {
             // Numbers whose tombstones are collected have nothing left to drain.
             me.log.own_complete(store.drain_own(0, |_| ()));
         }
+        self.raise_bans(now, old.generation);
         self.touch(now, self.me, Duration::ZERO);
         self.tell(now, self.me);
     }

@@ -492,6 +492,7 @@ impl Engine {
         self.departed.clear();
         self.departed_ids.clear();
         self.departed_order.clear();
+        self.forget_bans(now);
         self.bans_changed(now);
         if self.store.state() == NodeState::Joined {
             self.store.set_state(now, NodeState::Starting, "this node was away for very long, and joins anew");

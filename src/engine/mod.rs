@@ -421,6 +421,10 @@ impl Engine {
         if old.seeds != settings.seeds {
             self.set_seeds(now);
         }
+        let beats = |s: &Settings| (s.heartbeat_interval, s.heartbeat_expiration);
+        if beats(&old) != beats(&settings) {
+            self.reschedule_heartbeat(now);
+        }
         self.out.flush(&mut self.counters);
     }
 
@@ -547,6 +551,7 @@ impl Engine {
             self.counters.tombstone_collections += 1;
         }
         self.expire_heartbeats(now);
+        self.tidy_bans(now);
         self.forget_departed(now);
         self.said.housekeeping(now);
     }
