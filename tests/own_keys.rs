@@ -9,6 +9,7 @@ use cluster_gossip::config::settings::Settings;
 use cluster_gossip::error::Status;
 use cluster_gossip::store::members::MemberStatus;
 use cluster_gossip::store::own::key;
+use cluster_gossip::time::Time;
 use cluster_gossip::wire::proto::cluster_gossip::Bans;
 use prost::Message;
 use sim::run::{MS, SECOND, at_rest, seeds};
@@ -277,4 +278,53 @@ fn more_bans_than_a_member_may_publish_are_refused_and_the_others_stand() {
     world.call(0, |engine, now| engine.unban(now, &id(0))).unwrap();
     world.run(5 * SECOND);
     assert!(!world.nodes[1].engine.bans_json().contains(&id(0)));
+}
+
+/// When each member has published its topology as it is now, at a node.
+fn topologies(world: &World, at: usize) -> Vec<Time> {
+    let all = world.nodes[at].store.get(world.now, None, key::TOPOLOGY, false);
+    all.iter().map(|view| view.entry.head().written).collect()
+}
+
+#[test]
+fn a_topology_that_is_too_large_to_be_published_does_not_stay_as_it_was() {
+    for live in [false, true] {
+        let mut world = World::new(1, Network::default());
+        world.base.topology_members = 5;
+        sim::run::cluster(&mut world, 5);
+        assert!(world.run_until(20 * SECOND, 100 * MS, World::converged));
+        world.run(5 * SECOND);
+        assert_eq!(topologies(&world, 0).len(), 5);
+        if live {
+            for n in 0..5 {
+                let mut settings = (*world.nodes[n].settings).clone();
+                settings.topology_members = 4;
+                world.call(n, |engine, now| engine.reconfigure(now, settings.into()));
+            }
+        } else {
+            world.start("m5", &[0], |_| ());
+        }
+        world.run(10 * SECOND);
+        assert_eq!(topologies(&world, 0).len(), 0, "the old one is still read");
+        if !live {
+            world.leave(5);
+            world.run(10 * SECOND);
+            assert_eq!(topologies(&world, 0).len(), 5, "few enough again");
+        }
+    }
+}
+
+#[test]
+fn many_that_join_at_once_do_not_publish_the_topology_at_once() {
+    let mut world = World::new(1, Network::default());
+    world.base.topology_members = 1000;
+    sim::run::cluster(&mut world, 100);
+    assert!(world.run_until(60 * SECOND, 100 * MS, World::converged));
+    world.run(20 * SECOND);
+    let mut times = topologies(&world, 0);
+    assert_eq!(times.len(), 100);
+    times.sort();
+    let most = times.iter().map(|from| times.iter().filter(|t| **t >= *from && t.since(*from) < 100 * MS).count()).max();
+    println!("{most:?} of 100 within 100 ms");
+    assert!(most < Some(40), "{most:?} of 100 within 100 ms");
 }

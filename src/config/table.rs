@@ -456,7 +456,7 @@ pub static ROWS: &[Row] = &[
         default: c"50",
         bounds: c"0..1000000",
         live: true,
-        text: c"In a cluster of up to so many members this node publishes a hash of who is here under cluster:topology, a second after the last change. 0: never. Every member sends it to every other at each change, so it does not suit large clusters; GOSSIP_EVENT_TOPOLOGY tells the host at any size.",
+        text: c"In a cluster of up to so many members this node publishes a hash of who is here under cluster:topology, a second after the last change and up to 10 ms later for each member, so that not all do it at once. In a larger cluster it takes that key back. 0: never. Every member sends it to every other at each change, so it does not suit large clusters; GOSSIP_EVENT_TOPOLOGY tells the host at any size.",
         ..row(c"topology_members", Access::Integer(|s| &mut s.topology_members))
     },
     Row {

@@ -425,6 +425,9 @@ impl Engine {
         if beats(&old) != beats(&settings) {
             self.reschedule_heartbeat(now);
         }
+        if old.topology_members != settings.topology_members {
+            self.topology_changed(now);
+        }
         self.out.flush(&mut self.counters);
     }
 
