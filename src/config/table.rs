@@ -572,4 +572,12 @@ pub static ROWS: &[Row] = &[
         text: c"How many threads serve the nodes of this process. All nodes share them; the setting of the first that is open counts. More than 2 helps only with hundreds of nodes in one process.",
         ..row(c"worker_threads", Access::Integer(|s| &mut s.worker_threads))
     },
+    Row {
+        unit: c"ms",
+        default: c"10m",
+        bounds: c"1s..8760h",
+        live: true,
+        text: c"How often all that this node holds is compared by content with what others hold, in slices of about 16 MiB with one member each; the numbers are compared all the time. A difference, which a fault of memory or of a program can make, is counted, logged and mended from the entries' owner. Lower: found sooner, for time spent on hashing the whole state so often.",
+        ..row(c"content_interval", Access::Duration(|s| &mut s.content_interval))
+    },
 ];

@@ -259,7 +259,7 @@ impl Engine {
             topology: Topology::default(),
             said: said::Said::default(),
             transfers: transfer::Transfers::default(),
-            contents: content::Contents::new(now, &mut rng),
+            contents: content::Contents::new(now, settings.content_interval, &mut rng),
             lag: Duration::ZERO,
             lag_seen: now,
             answered_stranger: false,
@@ -427,6 +427,9 @@ impl Engine {
         }
         if old.topology_members != settings.topology_members {
             self.topology_changed(now);
+        }
+        if old.content_interval != settings.content_interval {
+            self.reschedule_contents(now);
         }
         self.out.flush(&mut self.counters);
     }
