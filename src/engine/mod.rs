@@ -211,6 +211,8 @@ pub struct Engine {
     lag_seen: Time,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
+    /// Bytes that may still be sent to an unproven address in answer to this packet: as many as it had.
+    answer_room: usize,
     /// Exchanges have found differences since the last tick.
     differing: bool,
     /// The highest position of the changes at which a peer was proven equal.
@@ -263,6 +265,7 @@ impl Engine {
             lag: Duration::ZERO,
             lag_seen: now,
             answered_stranger: false,
+            answer_room: 0,
             differing: false,
             agreed: 0,
             asked_at: 0,
