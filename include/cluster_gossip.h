@@ -320,7 +320,8 @@ gossip_status gossip_leave_nowait(gossip_node node);
 // gossip_leave before it, this is a crash to the others.
 //
 // GOSSIP_ERR_CLOSED if this is not the call that closed it. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node,
-// which stays open: use gossip_close_nowait there.
+// which stays open: use gossip_close_nowait there. A callback may close another node; of two whose callbacks close each
+// other at the same time, or of more in a ring, the last is answered so.
 gossip_status gossip_close(gossip_node node);
 
 // Closes the node without waiting: callbacks may still run for a moment, until their drop functions are called. Works
@@ -365,22 +366,25 @@ gossip_status gossip_metrics(gossip_node node, int32_t format, gossip_bytes **ou
 // faulty members, not hostile ones: whoever can join the cluster can lift it. Nothing happens if this node has banned the id
 // already. Any thread.
 //
-// GOSSIP_ERR_INVALID_ARGUMENT: no member id, or this node's own. GOSSIP_ERR_LEFT, GOSSIP_ERR_LIMIT, GOSSIP_ERR_FAILED as with
-// gossip_set.
+// GOSSIP_ERR_INVALID_ARGUMENT: no member id, or this node's own. GOSSIP_ERR_LIMIT: this node has banned as many as it may, some
+// thousands. GOSSIP_ERR_LEFT, GOSSIP_ERR_FAILED as with gossip_set.
 gossip_status gossip_ban(gossip_node node,
                          const char *member,
                          char *errbuf,
                          size_t errbuf_len);
 
 // Lifts every ban of a member id, whoever has set it. Its entries are seen again, as they are then. Nothing happens if it is not
-// banned. Errors as gossip_ban. Any thread.
+// banned. A ban for a heartbeat that has not come (heartbeat_expiration) is set again only when a later one has not come either.
+// Any thread.
+//
+// GOSSIP_ERR_INVALID_ARGUMENT: no member id. GOSSIP_ERR_LEFT, GOSSIP_ERR_FAILED as with gossip_set.
 gossip_status gossip_unban(gossip_node node,
                            const char *member,
                            char *errbuf,
                            size_t errbuf_len);
 
 // The bans that stand, as this node knows them. JSON: a list of objects with "id", and "by", the id of the member that has set the
-// ban. Free *out with gossip_bytes_free.
+// ban, or "cluster:heartbeat" where it was set because its heartbeat has not come (heartbeat_expiration). Free *out with gossip_bytes_free.
 gossip_status gossip_bans(gossip_node node,
                           gossip_bytes **out);
 
@@ -700,7 +704,8 @@ gossip_status gossip_subscribe_queue(gossip_node node,
 // from its queue any more.
 //
 // GOSSIP_ERR_CLOSED if this is not the call that ended it. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of the same node,
-// for a subscription with a callback, which goes on: use gossip_unsubscribe_nowait there.
+// for a subscription with a callback, which goes on, or inside one of another node that a callback of this node waits for in
+// such a call or in gossip_close: use gossip_unsubscribe_nowait there.
 gossip_status gossip_unsubscribe(gossip_sub sub);
 
 // Ends a subscription without waiting: its callback may still run for a moment, until its drop function is called.

@@ -207,7 +207,16 @@ fn what_compresses_travels_compressed() {
 
 #[test]
 fn an_interrupted_transfer_goes_on_where_it_stopped() {
-    let mut world = cluster(8, lossy(0.0), 2);
+    // What was under way at the interruption comes twice, and that may be a third: one run says little.
+    let seeds = 8..14;
+    let twice: Vec<u64> = seeds.map(interrupted).collect();
+    let mean = twice.iter().sum::<u64>() / twice.len() as u64;
+    assert!(mean < 7_000, "{mean} entries came twice on average: {twice:?}");
+}
+
+/// How many of 20,000 entries come twice where the transfer is interrupted when 8,000 or more are there.
+fn interrupted(seed: u64) -> u64 {
+    let mut world = cluster(seed, lossy(0.0), 2);
     for i in 0..20_000 {
         let value = noise(i, 1000);
         world.set(0, &format!("key-{i}"), &value, None);
@@ -218,16 +227,16 @@ fn an_interrupted_transfer_goes_on_where_it_stopped() {
     world.run(20 * SECOND);
     let late = world.start("late", &[0], |_| ());
     let half = |w: &World| count(w, late, "m0") > 8_000;
-    assert!(world.run_until(10 * SECOND, 2 * MS, half));
+    assert!(world.run_until(10 * SECOND, 2 * MS, half), "seed {seed}");
     let there = count(&world, late, "m0");
-    assert!(there < 19_000, "it was over before it could be interrupted");
+    assert!(there < 19_000, "seed {seed}: it was over before it could be interrupted");
     world.partition(&[late]);
     world.run(2 * SECOND);
     world.heal();
-    assert!(world.run_until(60 * SECOND, 10 * MS, |w| count(w, late, "m0") == 20_000));
+    assert!(world.run_until(60 * SECOND, 10 * MS, |w| count(w, late, "m0") == 20_000), "seed {seed}");
     let known = world.nodes[late].engine.counters().entries_known;
-    println!("{there} entries were there at the interruption; {known} came twice");
-    assert!(known < 10_000, "{known} entries came twice");
+    println!("seed {seed}: {there} entries were there at the interruption; {known} came twice");
+    known
 }
 
 #[test]
@@ -365,4 +374,29 @@ fn entries_that_differ_under_the_same_numbers_are_fetched_anew_from_their_owner(
     world.run(30 * 60 * SECOND);
     assert_eq!(world.sum("content_differences"), found);
     assert!(world.sum("contents_compared") > compared + 5);
+}
+
+#[test]
+fn contents_are_compared_as_often_as_is_set_and_at_once_when_that_changes() {
+    let mut world = World::new(15, lossy(0.0));
+    world.base.content_interval = 10 * SECOND;
+    sim::run::cluster(&mut world, 3);
+    world.run(120 * SECOND);
+    let compared = |w: &World| w.sum("contents_compared");
+    let first = compared(&world);
+    assert!((24..=48).contains(&first), "{first} comparisons of 3 members in 120 s, at one in 10 s");
+    let set = |world: &mut World, interval| {
+        for n in 0..3 {
+            let mut settings = (*world.nodes[n].settings).clone();
+            settings.content_interval = interval;
+            world.call(n, |engine, now| engine.reconfigure(now, settings.into()));
+        }
+    };
+    set(&mut world, 24 * 3600 * SECOND);
+    world.run(600 * SECOND);
+    assert!(compared(&world) <= first + 3, "the former interval counts on");
+    let before = compared(&world);
+    set(&mut world, 5 * SECOND);
+    world.run(60 * SECOND);
+    assert!(compared(&world) >= before + 24, "a day is waited for");
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use cluster_gossip::error::Status::{self, *};
 use cluster_gossip::ffi::bytes::*;
+use cluster_gossip::ffi::cluster::*;
 use cluster_gossip::ffi::config::*;
 use cluster_gossip::ffi::entries::*;
 use cluster_gossip::ffi::events::*;
@@ -350,6 +351,40 @@ fn keys_lengths_and_flags_are_checked() {
         gossip_entries_free(list);
         ok(gossip_close(node));
     }
+}
+
+#[test]
+fn an_empty_id_key_or_name_is_refused_by_all_that_take_one() {
+    let node = node();
+    let (none, text, nul) = (c"".as_ptr(), c"x".as_ptr(), null_mut());
+    let (mut entries, mut bytes, mut sub, mut queue) =
+        (null_mut(), null_mut(), gossip_sub { id: 0 }, gossip_queue { id: 0 });
+    // SAFETY: see the top.
+    unsafe {
+        ok(gossip_queue_new(0, &mut queue));
+        for call in [gossip_ban, gossip_unban, gossip_statistic_delete] {
+            is(call(node, none, nul, 0), InvalidArgument);
+            is(call(node, null(), nul, 0), InvalidArgument);
+        }
+        is(gossip_statistic_set(node, none, 1, nul, 0), InvalidArgument);
+        is(gossip_set(node, none, 0, none, null(), 0, nul, 0), InvalidKey);
+        is(gossip_set_text(node, none, 0, text, 1, nul, 0), InvalidKey);
+        is(gossip_set_int(node, none, 0, 1, nul, 0), InvalidKey);
+        is(gossip_set_bool(node, none, 0, 1, nul, 0), InvalidKey);
+        is(gossip_set_double(node, none, 0, 1.0, nul, 0), InvalidKey);
+        is(gossip_delete(node, none, 0), InvalidKey);
+        is(gossip_get(node, null(), none, 0, 0, &mut entries), InvalidKey);
+        is(gossip_get(node, none, text, 1, 0, &mut entries), InvalidArgument);
+        is(gossip_get_own(node, none, 0, &mut entries), InvalidKey);
+        let all = GOSSIP_EVENTS_ALL;
+        is(gossip_subscribe_queue(node, all, none, null(), 0, 0, queue, 0, &mut sub), InvalidArgument);
+        is(gossip_subscribe_queue(node, all, null(), none, 0, 0, queue, 0, &mut sub), InvalidKey);
+        is(gossip_subscribe(node, all, none, null(), 0, 0, Some(count_call), nul.cast(), None, &mut sub), InvalidArgument);
+        is(gossip_setting_get(node, none, &mut bytes), UnknownSetting);
+        is(gossip_reconfigure(node, none, text, nul, 0), UnknownSetting);
+        ok(gossip_queue_free(queue));
+    }
+    ok(gossip_close(node));
 }
 
 #[test]

@@ -450,6 +450,31 @@ fn a_node_may_be_closed_from_its_callback() {
 }
 
 #[test]
+fn of_two_nodes_whose_callbacks_close_each_other_the_second_is_told_that_it_would_wait_for_ever() {
+    let _turn = shared();
+    let nodes = [open(&[("cluster", "callbacks-0")]), open(&[("cluster", "callbacks-1")])];
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let (statuses, results) = mpsc::channel();
+    for (i, node) in nodes.iter().enumerate() {
+        let (other, both, statuses) = (nodes[1 - i].clone(), both.clone(), statuses.clone());
+        node.on_change(entries(), move |event| {
+            if event.kind == kind::ENTRY_CHANGED {
+                both.wait();
+                statuses.send(other.close()).unwrap();
+            }
+        })
+        .unwrap();
+    }
+    for node in &nodes {
+        node.set_value("go", 1i64).unwrap();
+    }
+    let told: Vec<_> = (0..2).map(|_| results.recv_timeout(LONG).expect("both wait for each other")).collect();
+    let refused: Vec<_> = told.into_iter().filter_map(std::result::Result::err).map(|e| e.status()).collect();
+    assert_eq!(refused, [Status::WouldDeadlock]);
+    nodes.iter().for_each(|node| node.close().unwrap());
+}
+
+#[test]
 fn a_callback_that_panics_harms_nobody() {
     let _turn = shared();
     let nodes = cluster("panics", 2);
@@ -538,6 +563,10 @@ fn bans_statistics_topology_and_a_death() {
     let mut bans =
         a.changes(Filter { what: kind::MEMBER_BANNED | kind::MEMBER_UNBANNED, ..Filter::default() }).unwrap();
     assert_eq!(a.ban("a").unwrap_err().status(), Status::InvalidArgument);
+    for id in ["", "x\0", &"x".repeat(256)] {
+        assert_eq!(a.ban(id).unwrap_err().status(), Status::InvalidArgument);
+        assert_eq!(a.unban(id).unwrap_err().status(), Status::InvalidArgument);
+    }
     a.ban("b").unwrap();
     assert_eq!(a.bans_json().unwrap(), r#"[{"by":"a","id":"b"}]"#);
     assert_eq!(bans.next_timeout(Some(LONG)).unwrap().kind, kind::MEMBER_BANNED);

@@ -57,6 +57,7 @@ pub struct Settings {
     pub departed_record: Duration,
     pub log_level: Option<Level>,
     pub worker_threads: usize,
+    pub content_interval: Duration,
 }
 
 impl Default for Settings {
@@ -104,6 +105,7 @@ impl Default for Settings {
             departed_record: Duration::from_secs(24 * 3600),
             log_level: Some(Level::Warn),
             worker_threads: 2,
+            content_interval: Duration::from_secs(600),
         }
     }
 }

@@ -456,7 +456,7 @@ pub static ROWS: &[Row] = &[
         default: c"50",
         bounds: c"0..1000000",
         live: true,
-        text: c"In a cluster of up to so many members this node publishes a hash of who is here under cluster:topology, a second after the last change. 0: never. Every member sends it to every other at each change, so it does not suit large clusters; GOSSIP_EVENT_TOPOLOGY tells the host at any size.",
+        text: c"In a cluster of up to so many members this node publishes a hash of who is here under cluster:topology, a second after the last change and up to 10 ms later for each member, so that not all do it at once. In a larger cluster it takes that key back. 0: never. Every member sends it to every other at each change, so it does not suit large clusters; GOSSIP_EVENT_TOPOLOGY tells the host at any size.",
         ..row(c"topology_members", Access::Integer(|s| &mut s.topology_members))
     },
     Row {
@@ -571,5 +571,13 @@ pub static ROWS: &[Row] = &[
         bounds: c"1..64",
         text: c"How many threads serve the nodes of this process. All nodes share them; the setting of the first that is open counts. More than 2 helps only with hundreds of nodes in one process.",
         ..row(c"worker_threads", Access::Integer(|s| &mut s.worker_threads))
+    },
+    Row {
+        unit: c"ms",
+        default: c"10m",
+        bounds: c"1s..8760h",
+        live: true,
+        text: c"How often all that this node holds is compared by content with what others hold, in slices of about 16 MiB with one member each; the numbers are compared all the time. A difference, which a fault of memory or of a program can make, is counted, logged and mended from the entries' owner. Lower: found sooner, for time spent on hashing the whole state so often.",
+        ..row(c"content_interval", Access::Duration(|s| &mut s.content_interval))
     },
 ];

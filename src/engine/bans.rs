@@ -1,8 +1,13 @@
 //! Bans: each member publishes its own, everybody heeds all of them.
 //!
 //! A ban names a member id, and who banned it. Bans by several stand side by side; each of them is a register of its own,
-//! (id, origin), of which the highest version counts, so that anyone can lift what another has set. A banned member still takes
+//! (id, origin), of which the highest rank counts, so that anyone can lift what another has set. A banned member still takes
 //! part in the protocol: its entries and its place are hidden, and come back as they are when the ban is lifted.
+//!
+//! A ban for a heartbeat that has not come is nobody's in particular: whoever finds it writes the same register, which names that
+//! heartbeat. It stands as long as no later one is known, so it needs neither its finder nor anyone else to lift it.
+
+use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use prost::Message;
@@ -13,7 +18,7 @@ use crate::store::NodeState;
 use crate::store::entry::{Entry, MemberId};
 use crate::store::event::{Level, kind};
 use crate::store::members::{MemberStatus, MemberView};
-use crate::store::own::key;
+use crate::store::own::{RESERVED_VALUE, key};
 use crate::time::Time;
 use crate::wire::proto::cluster_gossip as proto;
 
@@ -22,8 +27,43 @@ const TYPE_URL: &str = "type.googleapis.com/cluster_gossip.Bans";
 /// So many of the present members take over the bans of one that goes.
 const HEIRS: usize = 3;
 
-/// (id, origin) to (version, lifted).
-type Registers = HashMap<(String, String), (u64, bool)>;
+/// The origin of bans for heartbeats that have not come. No member has this id.
+const HEARTBEAT: &str = "";
+
+/// Bytes that bans of a host's may take; the rest is for those of members that go, and for lifted ones.
+const MOST_OWN: usize = RESERVED_VALUE / 2;
+
+/// Lifted bans are remembered in so many bytes at most, and at most twice as many as there are members and so many more; as
+/// departed members are.
+const MOST_LIFTED: usize = RESERVED_VALUE / 4;
+const LIFTED_MORE: usize = 1024;
+
+/// Bytes that a register costs besides its texts, about.
+const REGISTER: usize = 40;
+
+/// A member id, and who has banned it.
+type Place = (String, String);
+
+/// Which of two versions of a register is the later one: the greater. Of equal numbers that which lifts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// The generation of the life that has banned: what it says counts over what is left of its former lives. Of a ban for a
+    /// heartbeat that of the life which has sent it.
+    generation: u64,
+    /// Counted up by who bans or lifts. Of a ban for a heartbeat the number of that entry, 0 if there was none.
+    version: u64,
+    lifted: bool,
+}
+
+/// A ban, or that it was lifted.
+#[derive(Clone, Copy, Debug)]
+struct Register {
+    rank: Rank,
+    /// Since when it is so, as far as is known; others continue its age.
+    since: Time,
+}
+
+type Registers = HashMap<Place, Register>;
 
 /// A ban that is in force here.
 #[derive(Clone, Debug)]
@@ -40,126 +80,184 @@ pub struct Bans {
     own: Registers,
     /// Ids that are banned.
     effective: HashMap<String, Hidden>,
-    /// Ids that this node has banned because their heartbeat had expired.
-    expired: HashSet<String>,
+    /// Some of them for a heartbeat: they end without anything being said about it.
+    for_heartbeats: bool,
 }
 
-impl Bans {
-    /// Whether this node has banned `id` for its heartbeat.
-    pub fn has_expired(&self, id: &str) -> bool {
-        self.expired.contains(id)
-    }
-
-    /// Notes that `id` is banned for its heartbeat, or no longer.
-    pub fn note_expired(&mut self, id: &str, expired: bool) {
-        if expired {
-            self.expired.insert(id.to_owned());
-        } else {
-            self.expired.remove(id);
-        }
+/// Of two versions of a register the later one; of equal ones that which is so for longer.
+fn merge(all: &mut Registers, place: Place, new: Register) {
+    let slot = all.entry(place).or_insert(new);
+    match new.rank.cmp(&slot.rank) {
+        std::cmp::Ordering::Greater => *slot = new,
+        std::cmp::Ordering::Equal => slot.since = slot.since.min(new.since),
+        std::cmp::Ordering::Less => {}
     }
 }
 
-/// Of two versions of a register the later one; of equal ones that which lifts.
-fn merge(all: &mut Registers, id: String, origin: String, version: u64, lifted: bool) {
-    let slot = all.entry((id, origin)).or_insert((version, lifted));
-    *slot = (*slot).max((version, lifted));
-}
-
-fn decode(value: &[u8]) -> Registers {
+/// What a member publishes.
+fn decode(entry: &Entry) -> Registers {
     let mut registers = Registers::new();
     // What does not decode bans nobody.
-    for ban in proto::Bans::decode(value).unwrap_or_default().bans {
-        if !ban.id.is_empty() && ban.version < 1 << 63 {
-            merge(&mut registers, ban.id, ban.origin, ban.version, ban.lifted);
+    for ban in proto::Bans::decode(entry.value()).unwrap_or_default().bans {
+        if !ban.id.is_empty() && ban.version < 1 << 63 && ban.generation < 1 << 63 {
+            let rank = Rank { generation: ban.generation, version: ban.version, lifted: ban.lifted };
+            let since = entry.head().written().back(Duration::from_millis(ban.age_ms));
+            merge(&mut registers, (ban.id, ban.origin), Register { rank, since });
         }
     }
     registers
+}
+
+/// Bytes of those registers that `count` holds for, about.
+fn size(registers: &Registers, count: impl Fn(&Register) -> bool) -> usize {
+    let size = |(place, _): (&Place, _)| place.0.len() + place.1.len() + REGISTER;
+    registers.iter().filter(|(_, register)| count(register)).map(size).sum()
+}
+
+/// Takes the oldest of those that were lifted out that are too many to be remembered.
+fn forget_oldest_lifted(registers: &mut Registers, most: usize) {
+    // Those for heartbeats go when the next one comes.
+    let all = registers.iter().filter(|(place, register)| register.rank.lifted && place.1 != HEARTBEAT);
+    let mut lifted: Vec<(Time, Place)> = all.map(|(place, register)| (register.since, place.clone())).collect();
+    lifted.sort();
+    for (i, (_, place)) in lifted.iter().enumerate() {
+        if lifted.len() - i <= most && size(registers, |register| register.rank.lifted) <= MOST_LIFTED {
+            break;
+        }
+        registers.remove(place);
+    }
+}
+
+fn encode(now: Time, registers: &Registers) -> Vec<u8> {
+    let ban = |((id, origin), register): (&Place, &Register)| proto::Ban {
+        id: id.clone(),
+        origin: origin.clone(),
+        version: register.rank.version,
+        lifted: register.rank.lifted,
+        generation: register.rank.generation,
+        // Of a ban that stands nobody asks.
+        age_ms: if register.rank.lifted { now.millis_since(register.since) } else { 0 },
+    };
+    let mut bans: Vec<proto::Ban> = registers.iter().map(ban).collect();
+    bans.sort_by(|a, b| (&a.id, &a.origin).cmp(&(&b.id, &b.origin)));
+    proto::Bans { bans }.encode_to_vec()
+}
+
+fn check_id(id: &str) -> Result<()> {
+    if MemberId::new(id).is_some() {
+        return Ok(());
+    }
+    let message = format!("{} is no member id: 1 to 255 bytes without a NUL", crate::error::shown(id));
+    Err(Error::new(Status::InvalidArgument, message))
 }
 
 impl Engine {
     /// Bans a member id in all of its lives, until a member lifts it.
     ///
     /// # Errors
-    /// `InvalidArgument`: it is no member id, or this node's own; those of `set`.
+    /// `InvalidArgument`: it is no member id, or this node's own; `Limit`: this node publishes as many bans as it may; those of
+    /// `set`.
     pub fn ban(&mut self, now: Time, id: &str) -> Result<()> {
-        let own_id = self.members[&self.me].claim.life.id.clone();
-        if MemberId::new(id).is_none() {
-            return Err(Error::new(
-                Status::InvalidArgument,
-                format!("{id:?} is no member id: 1 to 255 bytes without a NUL"),
-            ));
-        }
-        if id == own_id.as_str() {
+        check_id(id)?;
+        let me = &self.members[&self.me].claim.life;
+        let (own_id, generation) = (me.id.as_str().to_owned(), me.generation);
+        if id == own_id {
             return Err(Error::new(Status::InvalidArgument, "a node cannot ban itself; gossip_leave is the way out"));
         }
-        let all = self.all_bans();
-        let register = (id.to_owned(), own_id.as_str().to_owned());
-        match all.get(&register) {
-            Some((_, false)) => Ok(()),
-            known => {
-                let version = known.map_or(1, |(version, _)| version + 1);
-                self.publish_bans(now, [(register, (version, false))])
-            }
+        let place = (id.to_owned(), own_id);
+        let rank = match self.all_bans().get(&place).map(|known| known.rank) {
+            Some(rank) if rank.generation == generation && !rank.lifted => return Ok(()),
+            Some(rank) if rank.generation >= generation => Rank { version: rank.version + 1, lifted: false, ..rank },
+            // What a former life of this node has set may have been lifted without this one having heard of it.
+            _ => Rank { generation, version: 1, lifted: false },
+        };
+        let mut own = self.bans.own.clone();
+        own.insert(place, Register { rank, since: now });
+        let bytes = size(&own, |register| !register.rank.lifted);
+        if bytes > MOST_OWN {
+            let most = format!("with this one the bans of this node would have {bytes} bytes; {MOST_OWN} are the most");
+            return Err(Error::new(Status::Limit, most));
         }
+        self.publish_bans(now, own)
     }
 
     /// Lifts every ban of a member id, whoever has set it. Nothing happens if it is not banned.
     ///
     /// # Errors
-    /// Those of `set`.
+    /// `InvalidArgument`: it is no member id; those of `set`.
     pub fn unban(&mut self, now: Time, id: &str) -> Result<()> {
-        let standing: Vec<_> =
-            self.all_bans().into_iter().filter(|((of, _), (_, lifted))| of == id && !lifted).collect();
-        if standing.is_empty() {
+        check_id(id)?;
+        let mut own = self.bans.own.clone();
+        let mut stood = false;
+        for (place, Register { rank, .. }) in self.all_bans().into_iter().filter(|(place, _)| place.0 == id) {
+            if self.stands(&place, rank) {
+                let version = if place.1 == HEARTBEAT { rank.version } else { rank.version + 1 };
+                own.insert(place, Register { rank: Rank { version, lifted: true, ..rank }, since: now });
+                stood = true;
+            }
+        }
+        if stood { self.publish_bans(now, own) } else { Ok(()) }
+    }
+
+    /// Bans the members whose last heartbeat is so old, as it is known here, that it has expired; not those whom a member has
+    /// banned for that heartbeat already, or whose ban for it was lifted.
+    pub(super) fn ban_for_heartbeats(&mut self, now: Time, expired: &[String]) -> Result<()> {
+        if expired.is_empty() {
             return Ok(());
         }
-        self.publish_bans(now, standing.into_iter().map(|(register, (version, _))| (register, (version + 1, true))))
+        let all = self.all_bans();
+        let mut own = self.bans.own.clone();
+        let mut news = false;
+        for id in expired {
+            let Some((generation, version)) = self.last_heartbeat(id) else { continue };
+            let rank = Rank { generation, version, lifted: false };
+            let place = (id.clone(), HEARTBEAT.to_owned());
+            if all.get(&place).is_none_or(|known| known.rank < rank) {
+                own.insert(place, Register { rank, since: now });
+                news = true;
+            }
+        }
+        if news { self.publish_bans(now, own) } else { Ok(()) }
     }
 
-    /// Whether this node is among those who have banned a member id.
-    pub(super) fn has_banned(&self, id: &str) -> bool {
-        let register = (id.to_owned(), self.members[&self.me].claim.life.id.as_str().to_owned());
-        self.all_bans().get(&register).is_some_and(|(_, lifted)| !lifted)
+    /// The generation of the life of this id that is known, and the number of its last heartbeat.
+    fn last_heartbeat(&self, id: &str) -> Option<(u64, u64)> {
+        let nonce = self.ids.get(id)?;
+        let number = self.store.entry(key::HEARTBEAT, *nonce).map_or(0, |entry| entry.seq());
+        Some((self.members.get(nonce)?.claim.life.generation, number))
     }
 
-    /// Lifts this node's own ban of a member id; those of others stand.
-    pub(super) fn lift_own_ban(&mut self, now: Time, id: &str) -> Result<()> {
-        let register = (id.to_owned(), self.members[&self.me].claim.life.id.as_str().to_owned());
-        let Some((version, false)) = self.all_bans().get(&register).copied() else { return Ok(()) };
-        self.publish_bans(now, [(register, (version + 1, true))])
+    /// Whether the ban for a heartbeat is over: a later one is known, or the member is not even known any more.
+    fn is_outdated(&self, id: &str, rank: Rank) -> bool {
+        self.last_heartbeat(id).is_none_or(|last| last > (rank.generation, rank.version))
+    }
+
+    /// Whether a register bans.
+    fn stands(&self, (id, origin): &Place, rank: Rank) -> bool {
+        !rank.lifted && (origin != HEARTBEAT || !self.is_outdated(id, rank))
     }
 
     /// The bans that stand, as JSON: a list of objects with the id and who has banned it.
     pub fn bans_json(&self) -> String {
-        let mut bans: Vec<_> =
-            self.all_bans().into_iter().filter(|(_, (_, lifted))| !lifted).map(|(ban, _)| ban).collect();
+        let all = self.all_bans().into_iter().filter(|(place, register)| self.stands(place, register.rank));
+        let mut bans: Vec<_> = all.map(|(place, _)| place).collect();
         bans.sort();
-        let list = bans.into_iter().map(|(id, by)| serde_json::json!({ "id": id, "by": by })).collect();
-        serde_json::Value::Array(list).to_string()
+        let list = bans.into_iter().map(|(id, by)| {
+            let by = if by == HEARTBEAT { key::HEARTBEAT.to_owned() } else { by };
+            serde_json::json!({ "id": id, "by": by })
+        });
+        serde_json::Value::Array(list.collect()).to_string()
     }
 
-    /// Publishes this node's part with some registers changed. On failure it is as before: what nobody else hears of must not
-    /// take effect here either.
-    fn publish_bans(
-        &mut self,
-        now: Time,
-        changed: impl IntoIterator<Item = ((String, String), (u64, bool))>,
-    ) -> Result<()> {
-        let mut own = self.bans.own.clone();
-        own.extend(changed);
-        let mut bans: Vec<proto::Ban> = own
-            .iter()
-            .map(|((id, origin), (version, lifted))| proto::Ban {
-                id: id.clone(),
-                origin: origin.clone(),
-                version: *version,
-                lifted: *lifted,
-            })
-            .collect();
-        bans.sort_by(|a, b| (&a.id, &a.origin).cmp(&(&b.id, &b.origin)));
-        let value = proto::Bans { bans }.encode_to_vec();
-        self.store.set_reserved(now, key::BANNED, TYPE_URL, &value, false)?;
+    /// Publishes what is to be this node's part. On failure it is as before: what nobody else hears of must not take effect
+    /// here either.
+    fn publish_bans(&mut self, now: Time, mut own: Registers) -> Result<()> {
+        forget_oldest_lifted(&mut own, 2 * self.members.len() + LIFTED_MORE);
+        if own.is_empty() {
+            self.store.delete_reserved(now, key::BANNED)?;
+        } else {
+            self.store.set_reserved(now, key::BANNED, TYPE_URL, &encode(now, &own), false)?;
+        }
         self.bans.own = own;
         self.drain_own(now);
         self.bans_changed(now);
@@ -167,25 +265,107 @@ impl Engine {
         Ok(())
     }
 
+    /// What the others publish whose state is here.
+    fn others_bans(&self) -> impl Iterator<Item = (u64, Registers)> + '_ {
+        let others = self.members.keys().filter(|nonce| **nonce != self.me);
+        others.filter_map(|nonce| Some((*nonce, decode(&self.store.entry(key::BANNED, *nonce)?))))
+    }
+
     /// All registers, of everyone whose state is here.
     fn all_bans(&self) -> Registers {
         let mut all = self.bans.own.clone();
-        for nonce in self.members.keys().filter(|nonce| **nonce != self.me) {
-            if let Some(entry) = self.store.entry(key::BANNED, *nonce) {
-                for ((id, origin), (version, lifted)) in decode(entry.value()) {
-                    merge(&mut all, id, origin, version, lifted);
+        for (place, register) in self.others_bans().flat_map(|(_, registers)| registers) {
+            merge(&mut all, place, register);
+        }
+        all
+    }
+
+    /// Ends what has become of no use in this node's part: what others say in a later version, bans for heartbeats that have
+    /// been followed by another, and lifted ones that nobody can bring back any more.
+    pub(super) fn tidy_bans(&mut self, now: Time) {
+        if self.bans.for_heartbeats {
+            self.bans_changed(now);
+        }
+        if self.bans.own.is_empty() || !self.is_member() {
+            return;
+        }
+        let mut later: HashMap<Place, Rank> = HashMap::new();
+        let mut banned_elsewhere: HashSet<Place> = HashSet::new();
+        for (nonce, registers) in self.others_bans() {
+            let present = self.members.get(&nonce).is_some_and(|member| member.is_present());
+            for (place, Register { rank, .. }) in registers {
+                if !rank.lifted {
+                    banned_elsewhere.insert(place.clone());
+                }
+                // What one that is gone has said goes with it.
+                if present {
+                    let most = later.entry(place).or_insert(rank);
+                    *most = rank.max(*most);
                 }
             }
         }
-        all
+        // As long as anyone who is away with an old ban is remembered.
+        let keep = self.settings.departed_record.max(self.settings.tombstone_grace);
+        let mut own = self.bans.own.clone();
+        own.retain(|place, register| {
+            if place.1 == HEARTBEAT {
+                return !self.is_outdated(&place.0, register.rank);
+            }
+            let over = register.rank.lifted && register.since + keep <= now && !banned_elsewhere.contains(place);
+            !over && later.get(place).is_none_or(|later| *later <= register.rank)
+        });
+        if own.len() < self.bans.own.len()
+            && let Err(error) = self.publish_bans(now, own)
+        {
+            self.log(now, Level::Debug, || format!("bans are not tidied up: {error}"));
+        }
+    }
+
+    /// This life has got a later generation than `former`: what it has banned so far is of that one.
+    pub(super) fn raise_bans(&mut self, now: Time, former: u64) {
+        let life = self.members[&self.me].claim.life.clone();
+        let mut own = self.bans.own.clone();
+        let mut news = false;
+        for (_, register) in own.iter_mut().filter(|((_, origin), _)| origin == life.id.as_str()) {
+            if register.rank.generation == former {
+                register.rank.generation = life.generation;
+                news = true;
+            }
+        }
+        if news && let Err(error) = self.publish_bans(now, own) {
+            self.warn(now, "bans", error.status(), || format!("the bans of this node cannot be published: {error}"));
+        }
+    }
+
+    /// This node was away for longer than lifted bans are remembered: what it knows of bans may be long over. Those that
+    /// still stand were taken over by others.
+    pub(super) fn forget_bans(&mut self, now: Time) {
+        let mut standing: Vec<String> = self.bans.own.iter().filter(|(_, r)| !r.rank.lifted).map(|(p, _)| p.0.clone()).collect();
+        if standing.is_empty() {
+            return;
+        }
+        standing.sort();
+        standing.dedup();
+        self.log(now, Level::Warn, || {
+            format!("this node was away for very long: bans that it knew of count only if others still publish them: {standing:?}")
+        });
+        if let Err(error) = self.publish_bans(now, Registers::new()) {
+            self.log(now, Level::Debug, || format!("bans are not taken back: {error}"));
+        }
     }
 
     /// Somebody's bans have changed, or somebody with bans has gone.
     pub(super) fn bans_changed(&mut self, now: Time) {
         let all = self.all_bans();
         let mut next: HashMap<String, Hidden> = HashMap::new();
-        for ((id, _), (_, lifted)) in all {
-            if !lifted && !next.contains_key(&id) {
+        self.bans.for_heartbeats = false;
+        for (place, register) in all {
+            if !self.stands(&place, register.rank) {
+                continue;
+            }
+            let (id, origin) = place;
+            self.bans.for_heartbeats |= origin == HEARTBEAT;
+            if !next.contains_key(&id) {
                 let known = self.bans.effective.get(&id).cloned();
                 let hidden = known.unwrap_or_else(|| Hidden { since: now, told: self.came_at(now, &id) });
                 next.insert(id, hidden);
@@ -249,10 +429,11 @@ impl Engine {
         if !heirs.contains(&self.me) {
             return;
         }
-        for ((id, origin), (version, lifted)) in decode(entry.value()) {
-            merge(&mut self.bans.own, id, origin, version, lifted);
+        let mut own = self.bans.own.clone();
+        for (place, register) in decode(&entry) {
+            merge(&mut own, place, register);
         }
-        if let Err(error) = self.publish_bans(now, []) {
+        if let Err(error) = self.publish_bans(now, own) {
             self.warn(now, "bans", error.status(), || {
                 format!("bans of a departed member cannot be taken over: {error}")
             });

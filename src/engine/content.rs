@@ -11,9 +11,6 @@ use crate::time::Time;
 use crate::wire::codec::{Malformed, Put, Reader};
 use crate::wire::frame::{self, Purpose, Statement};
 
-/// All that is held is compared once in this time.
-const EVERY: Duration = Duration::from_secs(600);
-
 /// Bytes of state compared at a time, about: hashing them delays everything else.
 const SLICE: usize = 16 << 20;
 
@@ -47,9 +44,10 @@ struct Repair {
 }
 
 impl Contents {
-    /// Nothing compared yet.
-    pub fn new(now: Time, rng: &mut impl Rng) -> Contents {
-        Contents { next: now + EVERY.mul_f64(rng.random_range(0.5..1.0)), from: 0, asked: None, repairs: Vec::new() }
+    /// Nothing compared yet; all is compared once in `interval`.
+    pub fn new(now: Time, interval: Duration, rng: &mut impl Rng) -> Contents {
+        let next = now + interval.mul_f64(rng.random_range(0.5..1.0));
+        Contents { next, from: 0, asked: None, repairs: Vec::new() }
     }
 
     /// When to go on.
@@ -91,11 +89,17 @@ fn read_sum(r: &mut Reader<'_>) -> Result<u128, Malformed> {
 }
 
 impl Engine {
+    /// `content_interval` is another one.
+    pub(super) fn reschedule_contents(&mut self, now: Time) {
+        self.contents.next = now + self.settings.content_interval.mul_f64(self.rng.random_range(0.5..1.0));
+        self.contents.asked = None;
+    }
+
     /// Compares the next slice, and asks again for what is fetched anew.
     pub(super) fn content_timeout(&mut self, now: Time) {
         if self.contents.next <= now {
             // A question that was not answered is asked again, of another.
-            self.contents.next = now + AGAIN.mul_f64(self.rng.random_range(0.5..1.5));
+            self.contents.next = now + AGAIN.min(self.settings.content_interval).mul_f64(self.rng.random_range(0.5..1.5));
             if self.is_member() {
                 self.ask_for_content(now);
             }
@@ -116,7 +120,7 @@ impl Engine {
 
     fn ask_for_content(&mut self, now: Time) {
         let Some(peer) = self.choose(1, |m| m.peer.proven > 0).pop() else {
-            self.contents.next = now + EVERY;
+            self.contents.next = now + self.settings.content_interval;
             return;
         };
         let from = self.contents.from;
@@ -133,7 +137,7 @@ impl Engine {
                 break;
             }
         }
-        let pause = EVERY.mul_f64((taken as f64 / all.max(1) as f64).min(1.0));
+        let pause = self.settings.content_interval.mul_f64((taken as f64 / all.max(1) as f64).min(1.0));
         self.contents.asked = Some((to, pause));
         let question = Question { digest: self.roots.digest(), range: (from, to), sum: self.content_of(&owners) };
         let Some(target) = self.members.get(&peer).map(|m| m.claim.target()) else { return };

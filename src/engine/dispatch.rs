@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::membership::Merged;
-use super::outbox::Target;
+use super::outbox::{Outbox, Target};
 use super::{Engine, Path, metrics};
 use crate::error::Status;
 use crate::store::NodeState;
@@ -21,9 +21,14 @@ use crate::wire::segment::Segment;
 /// with several addresses that is how it stays.
 const ASK_EVERY: Duration = Duration::from_secs(10);
 
+/// By so much an answer may be larger than the record that it answers: ages and numbers grow, an accusation has an accuser.
+const PAD: usize = 24;
+
 impl Engine {
     pub(super) fn handle_packet(&mut self, now: Time, from: SocketAddr, path: Path, bytes: &[u8]) {
         self.answered_stranger = false;
+        // The largest datagram at most, whatever came on a stream: what is answered is a datagram.
+        self.answer_room = bytes.len().min(self.out.limit());
         self.expire(now);
         match packet::open(bytes, self.cluster) {
             Ok((head, frames)) => self.handle_frames(now, from, path, head, frames),
@@ -85,7 +90,7 @@ impl Engine {
             self.counters.dropped_not_me += 1;
             let to = Target { address: from, nonce: head.sender };
             if path == Path::Datagram {
-                self.out.frame(to, frame::kind::NOT_ME, &head.target.to_le_bytes(), &mut self.counters);
+                self.answer(to, frame::kind::NOT_ME, &head.target.to_le_bytes());
             }
             return;
         }
@@ -120,12 +125,13 @@ impl Engine {
         if moved && self.members.get(&head.sender).is_some_and(|m| m.claim.address != from) {
             // It may have moved, and what it is sent does not reach it.
             let to = Target { address: from, nonce: head.sender };
-            self.out.frame(to, frame::kind::WANT_MEMBERS, &head.sender.to_le_bytes(), &mut self.counters);
+            self.answer(to, frame::kind::WANT_MEMBERS, &head.sender.to_le_bytes());
         }
         if self.members.get(&head.sender).is_some_and(|m| accused(m.claim.status)) {
             // It lives, and may not know what is held against it.
+            // Where it was last, if its packet, which may be small, comes from elsewhere: it hears of it there, or from others.
             if self.may_tell(now, head.sender, head.sender) {
-                self.tell_accused(now, head.sender, (path == Path::Datagram).then_some(from));
+                self.tell_accused(now, head.sender, None);
             }
         }
     }
@@ -163,13 +169,24 @@ impl Engine {
                 let mut nonces = frame::decode_nonces(body)?;
                 nonces.sort_unstable();
                 nonces.dedup();
-                if nonces == [self.me] && self.departed.contains_key(&sender) {
+                if nonces == [self.me]
+                    && let Some(to) = self.departed.get(&sender).map(|claim| claim.target())
+                {
                     // Each holds the other to be gone: one of them has to begin.
-                    let to = Target { address: from, nonce: sender };
-                    self.send_records(now, to, &nonces);
+                    if self.may_tell(now, sender, self.me) {
+                        self.send_records(now, to, &nonces);
+                    }
                     return Ok(());
                 }
-                self.with_sender(now, from, sender, |engine, to| engine.send_records(now, to, &nonces));
+                let asks_for_me = nonces.contains(&self.me);
+                self.with_sender(now, from, sender, |engine, to| {
+                    engine.send_records(now, to, &nonces);
+                    if asks_for_me {
+                        // It may know better, and have no proof of this address: its record of this node is to fit the answer.
+                        engine.pad(to);
+                    }
+                });
+                return Ok(());
             }
             STATEMENT => {
                 let statement = frame::Statement::decode(body)?;
@@ -268,18 +285,37 @@ impl Engine {
         }
         let to = Target { address: from, nonce: sender };
         let want = sender.to_le_bytes();
-        let departed = self.departed.get(&sender);
-        let Some(known) = departed.map(|claim| self.later_life(claim).unwrap_or(sender)) else {
-            self.counters.dropped_unknown_sender += 1;
-            self.out.frame(to, frame::kind::WANT_MEMBERS, &want, &mut self.counters);
+        let departed = self.departed.get(&sender).map(|claim| (claim.target(), self.later_life(claim).unwrap_or(sender)));
+        let Some((last, known)) = departed.filter(|(last, _)| last.address == from) else {
+            // Nobody known, or not where it was: its record comes in answer, and tells where it is.
+            self.counters.dropped_unknown_sender += u64::from(departed.is_none());
+            self.answer(to, frame::kind::WANT_MEMBERS, &want);
             return;
         };
         // It is held to be gone, or another process has taken its id over: it learns so. It refutes, or is later than the
         // other by now, for that one is gone as well: so it is asked for its record as it is then.
         if self.may_tell(now, sender, known) {
-            self.send_records(now, to, &[known]);
-            self.out.frame(to, frame::kind::WANT_MEMBERS, &want, &mut self.counters);
+            self.send_records(now, last, &[known]);
+            self.out.frame(last, frame::kind::WANT_MEMBERS, &want, &mut self.counters);
         }
+    }
+
+    /// Sends a frame to an address of which it is not proven that the sender of this packet has it: only if all that is
+    /// answered is no larger than the packet, so that nobody can have others flooded from here.
+    pub(super) fn answer(&mut self, to: Target, kind: u8, body: &[u8]) -> bool {
+        let size = Outbox::size(body.len());
+        if size > self.answer_room {
+            self.counters.answers_withheld += 1;
+            return false;
+        }
+        self.answer_room -= size;
+        self.out.frame(to, kind, body, &mut self.counters);
+        true
+    }
+
+    /// Makes room for an answer that is a little larger than what it answers.
+    pub(super) fn pad(&mut self, to: Target) {
+        self.out.frame(to, frame::kind::PADDING, &[0; PAD], &mut self.counters);
     }
 }
 

@@ -1,7 +1,9 @@
 //! The heartbeat: the host's statistics, published when they change. Information, not liveness: that is what probes are for.
 //!
 //! Expiry as Proto.Actor has it exists, and is off by default: a member whose heartbeat has not come for so long is banned
-//! until it comes again, which Proto.Actor never allows.
+//! until it comes again, which Proto.Actor never allows. See the module on bans.
+
+use std::time::Duration;
 
 use prost::Message;
 
@@ -12,6 +14,9 @@ use crate::time::Time;
 use crate::wire::proto::cluster::{ActorStatistics, MemberHeartbeat};
 
 const TYPE_URL: &str = "type.googleapis.com/cluster.MemberHeartbeat";
+
+/// What could not be published is tried again after this.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// When the heartbeat was published, and is to be.
 #[derive(Debug, Default)]
@@ -53,46 +58,60 @@ impl Engine {
         // Where heartbeats expire, they are given whether or not anything has changed.
         let beats = !self.settings.heartbeat_expiration.is_zero();
         let changed = self.store.statistics.take_changed();
+        let news = changed.is_some();
+        let mut next = self.settings.heartbeat_interval;
         if let Some(actor_count) = changed.or_else(|| beats.then(|| self.store.statistics.list())) {
             let value = MemberHeartbeat { actor_statistics: Some(ActorStatistics { actor_count }) }.encode_to_vec();
-            self.heartbeat.last = Some(now);
-            if let Err(error) = self.store.set_reserved(now, key::HEARTBEAT, TYPE_URL, &value, beats) {
-                self.warn(now, "heartbeat", error.status(), || format!("the heartbeat cannot be published: {error}"));
+            match self.store.set_reserved(now, key::HEARTBEAT, TYPE_URL, &value, beats) {
+                Ok(_) => self.heartbeat.last = Some(now),
+                Err(error) => {
+                    if news {
+                        self.store.statistics.note_changed();
+                    }
+                    next = next.min(AGAIN);
+                    self.heartbeat.due = Some(now + next);
+                    self.warn(now, "heartbeat", error.status(), || {
+                        format!("the heartbeat cannot be published: {error}; tried again in {:.1} s", next.as_secs_f64())
+                    });
+                }
             }
         }
         if beats {
-            self.heartbeat.due = Some(now + self.settings.heartbeat_interval);
+            self.heartbeat.due = Some(now + next);
         }
     }
 
-    /// Bans members whose heartbeat has expired, and lifts the ban when it comes again.
+    /// Other settings are in force: what waits for the former interval waits for the new one.
+    pub(super) fn reschedule_heartbeat(&mut self, now: Time) {
+        let beats = !self.settings.heartbeat_expiration.is_zero();
+        if beats || self.heartbeat.due.is_some() {
+            let earliest = self.heartbeat.last.map_or(now, |last| last + self.settings.heartbeat_interval);
+            self.heartbeat.due = Some(earliest.max(now));
+            self.heartbeat_timeout(now);
+            self.drain_own(now);
+        }
+    }
+
+    /// Bans members whose heartbeat has expired.
     pub(super) fn expire_heartbeats(&mut self, now: Time) {
         let expiration = self.settings.heartbeat_expiration;
         if expiration.is_zero() || !self.is_member() {
             return;
         }
         self.heartbeat_timeout(now);
-        let mut changed = Vec::new();
+        let mut expired = Vec::new();
         for (nonce, member) in self.members.iter().filter(|(nonce, m)| **nonce != self.me && m.is_present()) {
-            let id = member.claim.life.id.as_str();
             let beat = self.store.entry(key::HEARTBEAT, *nonce).map(|e| e.head().written());
             // A newcomer has its time to send the first.
             let last = beat.unwrap_or(member.claim.since).max(member.claim.since);
-            let expired = now.since(last) > expiration && member.claim.status == MemberStatus::Alive;
-            if expired != self.bans.has_expired(id) && (expired || now.since(last) <= expiration) {
-                changed.push((id.to_owned(), expired));
+            if now.since(last) > expiration && member.claim.status == MemberStatus::Alive {
+                expired.push(member.claim.life.id.as_str().to_owned());
             }
         }
-        changed.sort();
-        for (id, expired) in changed {
-            if expired && self.has_banned(&id) {
-                continue; // by its host: that ban does not end with a heartbeat
-            }
-            self.bans.note_expired(&id, expired);
-            let result = if expired { self.ban(now, &id) } else { self.lift_own_ban(now, &id) };
-            if let Err(error) = result {
-                self.warn(now, "heartbeat", error.status(), || format!("member {id:?} with its heartbeat: {error}"));
-            }
+        if let Err(error) = self.ban_for_heartbeats(now, &expired) {
+            self.warn(now, "bans", error.status(), || {
+                format!("members cannot be banned for heartbeats that do not come: {error}")
+            });
         }
     }
 }

@@ -11,7 +11,7 @@ use hashbrown::HashSet;
 use rand::Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::outbox::Target;
+use super::outbox::{Outbox, Target};
 use super::{Action, Engine, Reached};
 use crate::error::Status;
 use crate::store::NodeState;
@@ -40,6 +40,8 @@ pub struct Seed {
     error: Option<String>,
     /// What a TCP connection to it has shown, while it did not answer.
     reached: Option<Reached>,
+    /// So many challenges it may still send that are smaller than the answer: it was asked for them.
+    owed: usize,
 }
 
 /// A seed that has not answered so many times is complained of; shortly before it is also tried with a TCP connection.
@@ -106,6 +108,7 @@ impl Engine {
                     resolving: false,
                     error: None,
                     reached: None,
+                    owed: 0,
                 },
             };
             self.seeds.push(seed);
@@ -205,19 +208,27 @@ impl Engine {
                 send.push(*address);
             }
         }
+        seed.owed = send.len();
         for address in send {
-            self.send_join(now, Target { address, nonce: 0 }, 0);
+            self.send_join(now, address);
         }
     }
 
-    pub(super) fn send_join(&mut self, now: Time, target: Target, token: u32) {
+    fn may_join(&self) -> bool {
         // Who is banned takes part, and comes back from behind a partition as well.
-        if !matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone | NodeState::Banned)
-        {
+        matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone | NodeState::Banned)
+    }
+
+    /// Asks whoever has an address to let this node in.
+    pub(super) fn send_join(&mut self, now: Time, address: SocketAddr) {
+        if !self.may_join() {
             return;
         }
+        let target = Target { address, nonce: 0 };
         let record = self.members[&self.me].claim.to_record(now);
-        self.out.frame(target, frame::kind::JOIN, &Join { token, record }.encode(), &mut self.counters);
+        self.out.frame(target, frame::kind::JOIN, &Join { token: 0, record }.encode(), &mut self.counters);
+        // The challenge will be as large as this, and the next request, for that one, a little larger than this one would be.
+        self.pad(target);
     }
 
     /// A packet of this node came back to it: the address is its own.
@@ -295,9 +306,10 @@ impl Engine {
             if std::mem::replace(&mut self.answered_stranger, true) {
                 return;
             }
-            let challenge = Challenge { token: self.token(to, sender), generation };
-            let target = Target { address: to, nonce: sender };
-            self.out.frame(target, frame::kind::CHALLENGE, &challenge.encode(), &mut self.counters);
+            let mut challenge = Challenge { token: self.token(to, sender), generation }.encode();
+            // As large as the request, for the next one is the answer to this.
+            challenge.resize(self.answer_room.saturating_sub(Outbox::size(0) + 1).max(challenge.len()), 0);
+            self.answer(Target { address: to, nonce: sender }, frame::kind::CHALLENGE, &challenge);
             return;
         }
         self.counters.joins_accepted += 1;
@@ -340,7 +352,19 @@ impl Engine {
             });
             return;
         }
-        self.send_join(now, Target { address: from, nonce: 0 }, challenge.token);
+        if !self.may_join() {
+            return;
+        }
+        let record = self.members[&self.me].claim.to_record(now);
+        let body = Join { token: challenge.token, record }.encode();
+        let to = Target { address: from, nonce: 0 };
+        // Anyone can send a challenge from any address: the answer is no larger, but for seeds whose datagrams are small.
+        if !self.answer(to, frame::kind::JOIN, &body)
+            && let Some(seed) = self.seeds.iter_mut().find(|s| s.owed > 0 && s.addresses.contains(&from))
+        {
+            seed.owed -= 1;
+            self.out.frame(to, frame::kind::JOIN, &body, &mut self.counters);
+        }
     }
 
     /// A former life of this id is known with generation `known`: the present one must be later. Only before anyone has
@@ -351,7 +375,7 @@ impl Engine {
         if me.claim.life.generation > known {
             return;
         }
-        let old = &me.claim.life;
+        let old = me.claim.life.clone();
         let life = LifeRef::new(Life { id: old.id.clone(), generation: known.saturating_add(1), nonce: old.nonce });
         me.claim.contact_mut().life = life.clone();
         // Whoever has heard of the lower generation already is to learn the higher one.
@@ -365,6 +389,7 @@ impl Engine {
             // Numbers whose tombstones are collected have nothing left to drain.
             me.log.make().own_complete(store.drain_own(0, |_| ()));
         }
+        self.raise_bans(now, old.generation);
         self.touch(now, self.me, Duration::ZERO);
         self.tell(now, self.me);
     }

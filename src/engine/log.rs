@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::rare::Empty;
 use crate::store::Store;
 use crate::store::entry::{Entry, EntryHead, LifeRef, Origin};
+use crate::store::own;
 use crate::time::Time;
 use crate::wire::frame::Held;
 use crate::wire::segment::{Segment, SegmentBuilder, WireEntry};
@@ -342,8 +343,19 @@ impl Log {
             let keys = self.keys + usize::from(old_live.is_none());
             let bytes = self.bytes + size - old_live.map_or(0, |e| e.size().min(self.bytes));
             // The owner keeps the limits; in between, segments and resets may bring a key before the delete that made room for
-            // it. Twice the room lets that pass, and still bounds what a member that keeps no limits can do here.
-            let refusal = if wire.value.len() > limits.value {
+            // it. Twice the room lets that pass, and still bounds what a member that keeps no limits can do here. The library's
+            // own keys, which are few and bounded, take none of it.
+            let reserved = own::is_reserved(wire.key);
+            let (mut keys, mut bytes) = (keys, bytes);
+            if !reserved && (keys > 2 * limits.keys || bytes > 2 * limits.bytes) {
+                let (few, small) = store.reserved_size(life.nonce);
+                (keys, bytes) = (keys.saturating_sub(few), bytes.saturating_sub(small));
+            }
+            let refusal = if reserved && wire.value.len() > own::RESERVED_VALUE {
+                Some(format!("its value has {} bytes; {} are the most", wire.value.len(), own::RESERVED_VALUE))
+            } else if reserved {
+                None
+            } else if wire.value.len() > limits.value {
                 Some(format!("its value has {} bytes; max_value_size is {}", wire.value.len(), limits.value))
             } else if keys > 2 * limits.keys {
                 Some(format!("it would be key {keys} of its member; max_keys_per_member is {}", limits.keys))

@@ -313,13 +313,23 @@ impl Engine {
 
     /// Tells `sender`, who passed `record` on, what is known of a life.
     fn answer_with(&mut self, now: Time, sender: u64, nonce: u64, record: &Record) {
+        let own = sender == record.nonce;
         let known = self.members.get(&sender).map(|m| m.claim.target());
+        let was = self.departed.get(&sender).map(|claim| claim.target()).filter(|to| own && to.address == record.address);
         // One that is no member speaks for itself only.
-        let own = (sender == record.nonce).then_some(Target { address: record.address, nonce: sender });
-        if let Some(target) = known.or(own)
-            && self.may_tell(now, sender, nonce)
+        if let Some(target) = known.or(was) {
+            if self.may_tell(now, sender, nonce) {
+                self.send_records(now, target, &[nonce]);
+            }
+        } else if own
+            && let Some(claim) = self.claim(nonce)
         {
-            self.send_records(now, target, &[nonce]);
+            // To an address of which nothing is proven; without tags it is about as large as what it answers.
+            let mut body = Vec::new();
+            Record { tags: Default::default(), ..claim.to_record(now) }.put(&mut body);
+            if self.may_tell(now, sender, nonce) {
+                self.answer(Target { address: record.address, nonce: sender }, frame::kind::MEMBERS, &body);
+            }
         }
     }
 
@@ -496,13 +506,14 @@ impl Engine {
         self.departed.clear();
         self.departed_ids.clear();
         self.departed_order.clear();
+        self.forget_bans(now);
         self.bans_changed(now);
         if self.store.state() == NodeState::Joined {
             self.store.set_state(now, NodeState::Starting, "this node was away for very long, and joins anew");
         }
         // Those it knew are as good as seeds.
         for address in ways.into_iter().take(REJOIN_WAYS) {
-            self.send_join(now, Target { address, nonce: 0 }, 0);
+            self.send_join(now, address);
         }
     }
 

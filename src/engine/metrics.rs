@@ -27,6 +27,7 @@ const FRAME_NAMES: &[(u8, &str, &str, &str)] = &[
     (19, "frames_sent_buckets", "frame_bytes_sent_buckets", "frames_received_buckets"),
     (20, "frames_sent_content", "frame_bytes_sent_content", "frames_received_content"),
     (21, "frames_sent_content_rows", "frame_bytes_sent_content_rows", "frames_received_content_rows"),
+    (22, "frames_sent_padding", "frame_bytes_sent_padding", "frames_received_padding"),
 ];
 
 /// One figure: its name, what it says, whether it can fall, its value.
@@ -93,6 +94,7 @@ counters! {
     dropped_own: "Packets dropped: sent by this node itself",
     dropped_queue_full: "Packets not sent: the queue was full",
     dropped_not_member: "Packets dropped: this node has left or failed",
+    answers_withheld: "Packets of unproven addresses not answered: the answer would have been larger than the packet",
     joins_received: "Requests to join received",
     joins_accepted: "Requests to join accepted",
     members_refused: "Members not taken in: max_members",

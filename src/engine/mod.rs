@@ -213,6 +213,8 @@ pub struct Engine {
     lag_seen: Time,
     /// The sender of this packet, which is no member, was answered.
     answered_stranger: bool,
+    /// Bytes that may still be sent to an unproven address in answer to this packet: as many as it had.
+    answer_room: usize,
     /// Exchanges have found differences since the last tick.
     differing: bool,
     /// The highest position of the changes at which a peer was proven equal.
@@ -261,10 +263,11 @@ impl Engine {
             topology: Topology::default(),
             said: said::Said::default(),
             transfers: transfer::Transfers::default(),
-            contents: content::Contents::new(now, &mut rng),
+            contents: content::Contents::new(now, settings.content_interval, &mut rng),
             lag: Duration::ZERO,
             lag_seen: now,
             answered_stranger: false,
+            answer_room: 0,
             differing: false,
             agreed: 0,
             asked_at: 0,
@@ -425,6 +428,16 @@ impl Engine {
         if old.seeds != settings.seeds {
             self.set_seeds(now);
         }
+        let beats = |s: &Settings| (s.heartbeat_interval, s.heartbeat_expiration);
+        if beats(&old) != beats(&settings) {
+            self.reschedule_heartbeat(now);
+        }
+        if old.topology_members != settings.topology_members {
+            self.topology_changed(now);
+        }
+        if old.content_interval != settings.content_interval {
+            self.reschedule_contents(now);
+        }
         self.out.flush(&mut self.counters);
     }
 
@@ -555,6 +568,7 @@ impl Engine {
             member.peer.tidy(now, self.me);
         }
         self.expire_heartbeats(now);
+        self.tidy_bans(now);
         self.forget_departed(now);
         self.said.housekeeping(now);
     }

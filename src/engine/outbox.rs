@@ -53,6 +53,11 @@ impl Outbox {
         self.limit - HEAD - 1 - varint_len(self.limit as u64)
     }
 
+    /// Bytes of a packet of one frame.
+    pub fn size(body: usize) -> usize {
+        HEAD + 1 + varint_len(body as u64) + body
+    }
+
     fn head(&self, target: Target) -> Head {
         Head { cluster: self.cluster, sender: self.me, target: target.nonce }
     }

@@ -17,8 +17,8 @@ const MAX_NAME: usize = 255;
 /// faulty members, not hostile ones: whoever can join the cluster can lift it. Nothing happens if this node has banned the id
 /// already. Any thread.
 ///
-/// GOSSIP_ERR_INVALID_ARGUMENT: no member id, or this node's own. GOSSIP_ERR_LEFT, GOSSIP_ERR_LIMIT, GOSSIP_ERR_FAILED as with
-/// gossip_set.
+/// GOSSIP_ERR_INVALID_ARGUMENT: no member id, or this node's own. GOSSIP_ERR_LIMIT: this node has banned as many as it may, some
+/// thousands. GOSSIP_ERR_LEFT, GOSSIP_ERR_FAILED as with gossip_set.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_ban(
     node: gossip_node,
@@ -35,7 +35,10 @@ pub unsafe extern "C" fn gossip_ban(
 }
 
 /// Lifts every ban of a member id, whoever has set it. Its entries are seen again, as they are then. Nothing happens if it is not
-/// banned. Errors as gossip_ban. Any thread.
+/// banned. A ban for a heartbeat that has not come (heartbeat_expiration) is set again only when a later one has not come either.
+/// Any thread.
+///
+/// GOSSIP_ERR_INVALID_ARGUMENT: no member id. GOSSIP_ERR_LEFT, GOSSIP_ERR_FAILED as with gossip_set.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_unban(
     node: gossip_node,
@@ -52,7 +55,7 @@ pub unsafe extern "C" fn gossip_unban(
 }
 
 /// The bans that stand, as this node knows them. JSON: a list of objects with "id", and "by", the id of the member that has set the
-/// ban. Free *out with gossip_bytes_free.
+/// ban, or "cluster:heartbeat" where it was set because its heartbeat has not come (heartbeat_expiration). Free *out with gossip_bytes_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_bans(node: gossip_node, out: *mut *mut gossip_bytes) -> gossip_status {
     give(out, || handle::get::<NodeObject>(node.id)?.node.bans_json())

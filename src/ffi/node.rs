@@ -213,7 +213,8 @@ pub extern "C" fn gossip_leave_nowait(node: gossip_node) -> gossip_status {
 /// gossip_leave before it, this is a crash to the others.
 ///
 /// GOSSIP_ERR_CLOSED if this is not the call that closed it. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of this node,
-/// which stays open: use gossip_close_nowait there.
+/// which stays open: use gossip_close_nowait there. A callback may close another node; of two whose callbacks close each
+/// other at the same time, or of more in a ring, the last is answered so.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_close(node: gossip_node) -> gossip_status {
     guard(|| {

@@ -224,7 +224,8 @@ pub unsafe extern "C" fn gossip_subscribe_queue(
 /// from its queue any more.
 ///
 /// GOSSIP_ERR_CLOSED if this is not the call that ended it. GOSSIP_ERR_WOULD_DEADLOCK inside a callback of the same node,
-/// for a subscription with a callback, which goes on: use gossip_unsubscribe_nowait there.
+/// for a subscription with a callback, which goes on, or inside one of another node that a callback of this node waits for in
+/// such a call or in gossip_close: use gossip_unsubscribe_nowait there.
 #[unsafe(no_mangle)]
 pub extern "C" fn gossip_unsubscribe(sub: gossip_sub) -> gossip_status {
     guard(|| end(sub.id, true))

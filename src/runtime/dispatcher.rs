@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::caught::caught;
 use super::node::Callback;
 use super::shared::log;
-use super::{clock, signals};
+use super::{clock, fork, signals};
 use crate::error::{Error, Result, Status};
 use crate::store::Store;
 use crate::store::event::{Event, Level, kind};
@@ -27,6 +27,44 @@ thread_local! {
     /// Addresses of the dispatchers that wait for this thread: the one whose thread it is, and those of which it drops a
     /// callback, which may run code of the host's.
     static HERE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Of dispatchers, by address: (the one that waits for a thread, the one that this thread waits for).
+static WAITS: fork::PerProcess<Mutex<Vec<(usize, usize)>>> = fork::PerProcess::new();
+
+/// While it lives, this thread waits for a dispatcher.
+pub struct Waiting(Vec<(usize, usize)>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.0.is_empty() {
+            return;
+        }
+        let mut waits = WAITS.get(Mutex::default).lock();
+        for edge in &self.0 {
+            if let Some(i) = waits.iter().position(|other| other == edge) {
+                waits.swap_remove(i);
+            }
+        }
+    }
+}
+
+/// Whether one of `ends` is `from`, or one that it waits for, or one that that one waits for.
+fn reaches(waits: &[(usize, usize)], from: usize, ends: &[usize]) -> bool {
+    let mut seen = vec![from];
+    let mut next = 0;
+    while let Some(&at) = seen.get(next) {
+        if ends.contains(&at) {
+            return true;
+        }
+        next += 1;
+        for &(_, to) in waits.iter().filter(|(waiting, _)| *waiting == at) {
+            if !seen.contains(&to) {
+                seen.push(to);
+            }
+        }
+    }
+    false
 }
 
 /// While it lives, waiting for that dispatcher in this thread would be for ever.
@@ -151,9 +189,22 @@ impl Dispatcher {
         Dispatcher { inner: Arc::new(inner), thread: Mutex::default() }
     }
 
-    /// Whether this is called from a callback or while one is dropped: waiting for the dispatcher would be for ever.
-    pub fn is_here(&self) -> bool {
-        HERE.try_with(|here| here.borrow().contains(&self.inner.address())).unwrap_or(false)
+    /// To be held while this thread waits for the dispatcher. `None`: that would be for ever, for this is called from one of
+    /// its callbacks, or while one is dropped, or from a callback of a dispatcher that one of its callbacks waits for.
+    pub fn wait_for(&self) -> Option<Waiting> {
+        let here = HERE.try_with(|here| here.borrow().clone()).unwrap_or_default();
+        if here.is_empty() {
+            return Some(Waiting(Vec::new())); // nobody waits for this thread
+        }
+        let me = self.inner.address();
+        // Looked at and noted at once: of two that are about to wait for each other one is told.
+        let mut waits = WAITS.get(Mutex::default).lock();
+        if reaches(&waits, me, &here) {
+            return None;
+        }
+        let edges: Vec<_> = here.into_iter().map(|waiting| (waiting, me)).collect();
+        waits.extend_from_slice(&edges);
+        Some(Waiting(edges))
     }
 
     /// Whether `sub` is a subscription with a callback that was not dropped yet.

@@ -139,7 +139,7 @@ fn a_callback_may_end_itself_and_others_and_subscribe() {
         let callback = move |event: &Event| {
             let _ = &guard;
             let dispatcher = inner.upgrade().unwrap();
-            assert!(dispatcher.is_here());
+            assert!(dispatcher.wait_for().is_none());
             // The second one to run finds both ended already, or does not run at all.
             dispatcher.unsubscribe_nowait(1);
             dispatcher.unsubscribe_nowait(2);
@@ -152,7 +152,7 @@ fn a_callback_may_end_itself_and_others_and_subscribe() {
         };
         assert!(dispatcher.subscribe(entries(), sub, Box::new(callback)).is_ok());
     }
-    assert!(!dispatcher.is_here());
+    assert!(dispatcher.wait_for().is_some());
     set(&store, "a", "1");
     assert_eq!(rx.recv().unwrap(), "a");
     assert_eq!(rx.recv().unwrap(), "from the callback");
@@ -255,14 +255,14 @@ fn whoever_ends_a_subscription_waits_for_a_destructor_that_another_thread_runs()
 fn the_end_waits_for_a_destructor_that_another_thread_runs_and_that_cannot_wait_for_the_end() {
     let (dispatcher, store) = dispatcher();
     let (tx, rx) = mpsc::channel();
-    let (go_on, ending) = dropping(&dispatcher, move |dispatcher| tx.send(dispatcher.is_here()).unwrap());
+    let (go_on, ending) = dropping(&dispatcher, move |dispatcher| tx.send(dispatcher.wait_for().is_none()).unwrap());
     store.hub.close(clock::now());
     let closing = {
         let dispatcher = dispatcher.clone();
         std::thread::spawn(move || end(&dispatcher))
     };
     assert!(is_blocked(&closing));
-    assert!(!dispatcher.is_here());
+    assert!(dispatcher.wait_for().is_some());
     drop(go_on);
     assert!(rx.recv().unwrap());
     assert!(ending.join().unwrap());
@@ -320,4 +320,12 @@ fn a_thread_that_has_died_is_not_waited_for() {
     assert!(dispatcher.subscribe(entries(), 2, Box::new(|_| ())).is_err());
     store.hub.close(clock::now());
     end(&dispatcher);
+}
+
+#[test]
+fn whoever_would_close_a_ring_of_waits_is_told_so() {
+    let waits = [(1, 2), (2, 3), (2, 4), (5, 1)];
+    assert!(reaches(&waits, 1, &[1]) && reaches(&waits, 1, &[7, 4]) && reaches(&waits, 5, &[3]));
+    assert!(!reaches(&waits, 3, &[1]) && !reaches(&waits, 4, &[5]) && !reaches(&waits, 1, &[5]));
+    assert!(reaches(&[(1, 2), (2, 1)], 2, &[1]) && !reaches(&[(1, 2), (2, 1)], 2, &[3]), "ends where it goes round");
 }

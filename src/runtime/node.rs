@@ -363,12 +363,13 @@ impl Node {
     /// crash to the others. A closed node may be closed again.
     ///
     /// # Errors
-    /// `WouldDeadlock` inside one of the node's callbacks: use [`Node::close_nowait`] there.
+    /// `WouldDeadlock` inside one of the node's callbacks, or inside one of another node's that a callback of this node waits
+    /// for, as when the two close each other: use [`Node::close_nowait`] there.
     pub fn close(&self) -> Result<()> {
         self.shared().check_process()?;
-        if self.shared().dispatcher.is_here() {
+        let Some(_waiting) = self.shared().dispatcher.wait_for() else {
             return Err(Status::WouldDeadlock.into());
-        }
+        };
         self.shared().close();
         Ok(())
     }
@@ -508,14 +509,15 @@ impl Node {
     /// Ends a subscription. Waits until no callback of it runs any more and it was dropped.
     ///
     /// # Errors
-    /// `NotFound`; `WouldDeadlock` inside a callback, if the subscription is one with a callback: use
+    /// `NotFound`; `WouldDeadlock` inside a callback, if the subscription is one with a callback, as [`Node::close`]: use
     /// [`Node::unsubscribe_nowait`] there.
     pub fn unsubscribe(&self, sub: u64) -> Result<()> {
         self.shared().check_process()?;
         let shared = self.shared();
-        if shared.dispatcher.is_here() && shared.dispatcher.has(sub) {
+        let waiting = if shared.dispatcher.has(sub) { shared.dispatcher.wait_for().map(Some) } else { Some(None) };
+        let Some(_waiting) = waiting else {
             return Err(Status::WouldDeadlock.into());
-        }
+        };
         found(shared.dispatcher.unsubscribe(sub) || shared.store.hub.unsubscribe(sub))
     }
 

@@ -27,6 +27,17 @@ pub mod key {
     pub const LEFT: &str = "cluster:left";
     /// Whom the member has banned, as `cluster_gossip.Bans`.
     pub const BANNED: &str = "cluster:banned";
+
+    /// All of them.
+    pub const ALL: [&str; 4] = [TOPOLOGY, HEARTBEAT, LEFT, BANNED];
+}
+
+/// The largest value under a key of the library's own: none needs more, and it fits a message whatever `max_value_size` is.
+pub const RESERVED_VALUE: usize = 512 << 10;
+
+/// Whether a key is one of those that the library writes: they take none of the host's share.
+pub fn is_reserved(key: &str) -> bool {
+    key.starts_with(RESERVED_PREFIX) && key::ALL.contains(&key)
 }
 
 /// Whether readers and subscribers are meant to see a key of the library's own: only if they ask for such, by name or by a
@@ -46,7 +57,7 @@ pub const MAX_TYPE_URL: usize = 255;
 pub(super) struct Own {
     pub(super) life: LifeRef,
     seq: u64,
-    /// Keys that are not deleted, and the bytes of their entries.
+    /// Keys of the host's that are not deleted, and the bytes of their entries.
     keys: usize,
     bytes: usize,
     /// Keys written since the engine last drained them, once each, in the order of their first such write. The entry is
@@ -120,6 +131,15 @@ impl Store {
         self.write(now, key, Write::Set { type_url, value, ttl: None, if_changed: !anew })
     }
 
+    /// Deletes an entry under a key of the library's own; nothing happens if there is none.
+    pub fn delete_reserved(&self, now: Time, key: &str) -> Result<()> {
+        check_key(key)?;
+        match self.write(now, key, Write::Delete) {
+            Err(error) if error.status() != Status::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Deletes an own entry: leaves a tombstone with the next sequence number, which is given.
     pub fn delete(&self, now: Time, key: &str) -> Result<u64> {
         check_user_key(key)?;
@@ -128,16 +148,17 @@ impl Store {
 
     fn write(&self, now: Time, key: &str, write: Write<'_>) -> Result<u64> {
         let settings = self.settings();
+        let reserved = is_reserved(key);
         if let Write::Set { type_url, value, ttl, .. } = write {
-            if value.len() > settings.max_value_size {
+            let (max, what) = if reserved {
+                (RESERVED_VALUE, "the most for a key of the library's own")
+            } else {
+                (settings.max_value_size, "max_value_size")
+            };
+            if value.len() > max {
                 return Err(Error::new(
                     Status::ValueTooLarge,
-                    format!(
-                        "the value of {} has {} bytes; max_value_size is {}",
-                        shown(key),
-                        value.len(),
-                        settings.max_value_size
-                    ),
+                    format!("the value of {} has {} bytes; {what} is {max}", shown(key), value.len()),
                 ));
             }
             if type_url.len() > MAX_TYPE_URL || type_url.contains('\0') {
@@ -159,7 +180,7 @@ impl Store {
         if let Some(status) = own.refused
             // What the library says itself goes on while this node is banned: two that ban each other could never agree
             // else, and a ban for a heartbeat that does not come would never end.
-            && !(status == Status::Banned && key.starts_with(RESERVED_PREFIX))
+            && !(status == Status::Banned && reserved)
         {
             return Err(status.into());
         }
@@ -184,9 +205,13 @@ impl Store {
             }
         };
 
-        let keys = own.keys - usize::from(live.is_some()) + usize::from(!deleted);
         let new_size = if deleted { 0 } else { key.len() + value.len() + type_url.len() };
-        let bytes = own.bytes - live.map_or(0, Entry::size) + new_size;
+        let (keys, bytes) = if reserved {
+            (own.keys, own.bytes)
+        } else {
+            let keys = own.keys - usize::from(live.is_some()) + usize::from(!deleted);
+            (keys, own.bytes - live.map_or(0, Entry::size) + new_size)
+        };
         if !deleted && keys > own.keys && keys > settings.max_keys_per_member {
             return Err(Error::new(
                 Status::Limit,
@@ -286,10 +311,16 @@ impl Store {
         !self.own.lock().dirty.is_empty()
     }
 
-    /// Own keys that are not deleted, and their bytes.
+    /// Keys of the host's that are not deleted, and their bytes.
     pub fn own_size(&self) -> (usize, usize) {
         let own = self.own.lock();
         (own.keys, own.bytes)
+    }
+
+    /// How many keys of the library's own a life has, and their bytes.
+    pub fn reserved_size(&self, nonce: u64) -> (usize, usize) {
+        let found = key::ALL.iter().filter_map(|key| self.shards.get(key, nonce)).filter(|e| !e.head().deleted);
+        found.fold((0, 0), |(keys, bytes), entry| (keys + 1, bytes + entry.size()))
     }
 
     /// From now on writes are refused with `status`, or allowed again.

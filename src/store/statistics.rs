@@ -30,6 +30,11 @@ impl Statistics {
         std::mem::take(&mut all.changed).then(|| all.values.clone())
     }
 
+    /// What was taken could not be published: it counts as changed again.
+    pub fn note_changed(&self) {
+        self.0.lock().changed = true;
+    }
+
     /// All of them.
     pub fn list(&self) -> BTreeMap<String, i64> {
         self.0.lock().values.clone()

@@ -55,6 +55,8 @@ pub mod kind {
     /// Contents of single owners: 1 as the answer to `CONTENT`, 0 as the answer to that (u8), then for each its nonce (u64),
     /// its watermark (varint) and its content (u128).
     pub const CONTENT_ROWS: u8 = 21;
+    /// Nothing: it makes a packet larger, so that the answer to it may be as large.
+    pub const PADDING: u8 = 22;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.

@@ -283,7 +283,7 @@ static void ends_the_other(void *user, const gossip_event *event) {
     }
 }
 
-TEST(a_callback_may_close_another_node_or_is_told_that_it_cannot) {
+TEST(a_callback_may_close_another_node) {
     seen s = {0};
     gossip_sub sub = {0};
     const gossip_node here = open_node("callbacks", NULL, NULL);
@@ -295,12 +295,73 @@ TEST(a_callback_may_close_another_node_or_is_told_that_it_cannot) {
     CHECK_OK(set_number(here, "t:1", 1));
     CHECK(UNTIL(atomic_load(&s.statuses[1]) == 1));
     status = atomic_load(&s.statuses[0]);
-    CHECK(status == GOSSIP_OK || status == GOSSIP_ERR_WOULD_DEADLOCK);
-    (void)gossip_close(s.node);
+    CHECK_STATUS(status, GOSSIP_OK);
+    CHECK_STATUS(gossip_close(s.node), GOSSIP_ERR_CLOSED);
     CHECK_STATUS(set_number(s.node, "t:1", 1), GOSSIP_ERR_CLOSED);
     CHECK_OK(gossip_close(here));
     CHECK_EQ(atomic_load(&s.drops), 1);
 }
+
+/* Waits until the other's callback runs too, then closes the other's node. */
+typedef struct closer {
+    seen s;
+    struct closer *other;
+    gossip_status (*end)(struct closer *other);
+} closer;
+
+static void ends_each_other(void *user, const gossip_event *event) {
+    closer *c = user;
+    note(&c->s, event);
+    if (gossip_event_kind(event) != GOSSIP_EVENT_ENTRY_CHANGED || atomic_exchange(&c->s.statuses[1], 1) != 0) return;
+    if (!UNTIL(atomic_load(&c->other->s.statuses[1]) == 1)) return;
+    atomic_store(&c->s.statuses[0], c->end(c->other));
+    atomic_store(&c->s.statuses[2], 1);
+}
+
+static gossip_status close_of(closer *c) { return gossip_close(c->s.node); }
+static gossip_status unsubscribe_of(closer *c) { return gossip_unsubscribe((gossip_sub){atomic_load(&c->s.sub)}); }
+
+static void end_in_a_ring(int count, gossip_status (*end)(closer *)) {
+    closer ring[3];
+    int i, done = 0, refused = 0;
+    memset(ring, 0, sizeof ring);
+    for (i = 0; i < count; ++i) {
+        ring[i].s.node = open_node(i == 0 ? "ring-0" : i == 1 ? "ring-1" : "ring-2", NULL, NULL);
+        ring[i].other = &ring[(i + 1) % count];
+        ring[i].end = end;
+    }
+    CHECK_STILL();
+    for (i = 0; i < count; ++i) {
+        gossip_sub sub = {0};
+        CHECK_OK(gossip_subscribe(ring[i].s.node, GOSSIP_EVENTS_ENTRIES, NULL, "t:1", GOSSIP_NUL, 0, ends_each_other, &ring[i].s, on_drop, &sub));
+        atomic_store(&ring[i].s.sub, sub.id);
+    }
+    for (i = 0; i < count; ++i) CHECK_OK(set_number(ring[i].s.node, "t:1", 1));
+    for (i = 0; i < count; ++i) {
+        int status;
+        CHECK(UNTIL(atomic_load(&ring[i].s.statuses[2]) == 1));
+        CHECK_STILL();
+        status = atomic_load(&ring[i].s.statuses[0]);
+        done += status == GOSSIP_OK;
+        refused += status == GOSSIP_ERR_WOULD_DEADLOCK;
+    }
+    /* Whoever came last was refused; then all others could be waited for. */
+    CHECK_EQ(done, count - 1);
+    CHECK_EQ(refused, 1);
+    for (i = 0; i < count; ++i) (void)gossip_close(ring[i].s.node);
+    for (i = 0; i < count; ++i) {
+        CHECK_EQ(atomic_load(&ring[i].s.drops), 1);
+        CHECK_EQ(atomic_load(&ring[i].s.calls_after_drop), 0);
+    }
+}
+
+TEST(of_callbacks_that_close_each_others_nodes_the_last_is_refused) {
+    end_in_a_ring(2, close_of);
+    CHECK_STILL();
+    end_in_a_ring(3, close_of);
+}
+
+TEST(of_callbacks_that_unsubscribe_each_other_the_last_is_refused) { end_in_a_ring(2, unsubscribe_of); }
 
 /* ---- ends that are under way are waited for ---- */
 
@@ -456,7 +517,9 @@ int main(void) {
     RUN(a_failing_subscribe_takes_nothing);
     RUN(a_callback_may_call_back_in);
     RUN(a_destructor_is_not_asked_for);
-    RUN(a_callback_may_close_another_node_or_is_told_that_it_cannot);
+    RUN(a_callback_may_close_another_node);
+    RUN(of_callbacks_that_close_each_others_nodes_the_last_is_refused);
+    RUN(of_callbacks_that_unsubscribe_each_other_the_last_is_refused);
     RUN(unsubscribe_waits_for_an_unsubscribe_nowait);
     RUN(unsubscribe_waits_for_a_close_nowait);
     RUN(close_waits_for_a_close_nowait);

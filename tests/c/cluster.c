@@ -95,11 +95,10 @@ TEST(names_and_ids_are_1_to_255_bytes_of_utf8) {
         TELLS(gossip_ban(node, rows[i].text, message, sizeof message));
         TELLS(gossip_statistic_set(node, rows[i].text, 1, message, sizeof message));
         TELLS(gossip_statistic_delete(node, rows[i].text, message, sizeof message));
-        /* Nothing happens where nobody is banned, and an id that none can have is banned by nobody. */
-        if (rows[i].want == GOSSIP_OK) TELLS(gossip_unban(node, rows[i].text, message, sizeof message));
+        /* The second time nobody is banned. */
+        TELLS(gossip_unban(node, rows[i].text, message, sizeof message));
+        TELLS(gossip_unban(node, rows[i].text, message, sizeof message));
     }
-    CHECK_STATUS(gossip_unban(node, longest, message, sizeof message), GOSSIP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(gossip_unban(node, "\xff", message, sizeof message), GOSSIP_ERR_INVALID_ARGUMENT);
     CHECK(bans_are(node, "[]"));
     CHECK_OK(gossip_close(node));
 }
