@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::arc::{ARCS, Span};
-use super::member::Member;
+use super::member::{ClaimRank, Member, claim_rank};
 use super::membership::Merged;
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Reader};
@@ -22,6 +22,9 @@ const MAX_WAITING: usize = 1024;
 
 /// An arc on which so many members did not acknowledge is left to the gossip interval.
 const MAX_FAILED: usize = 4;
+
+/// What an exchange has brought before the tree is told by its arc all the same, if the tree comes within this.
+const UNTOLD: Duration = Duration::from_secs(1);
 
 /// Hops not yet acknowledged, at most; what is over it is left to the gossip interval.
 const MAX_OPEN: usize = 4096;
@@ -54,6 +57,8 @@ pub struct Claims {
     due: Option<Time>,
     last: Time,
     open: BTreeMap<(Time, u64), Hop>,
+    /// What was learnt otherwise than down the tree, lately: nobody on this node's arc has been told.
+    untold: BTreeMap<u64, (ClaimRank, Time)>,
     next_id: u64,
     tokens: f64,
     filled: Time,
@@ -67,6 +72,7 @@ impl Claims {
             due: None,
             last: now,
             open: BTreeMap::new(),
+            untold: BTreeMap::new(),
             next_id: 0,
             tokens: BURST,
             filled: now,
@@ -77,6 +83,21 @@ impl Claims {
     pub fn next_timeout(&self) -> Time {
         let open = self.open.first_key_value().map_or(Time::NEVER, |((at, _), _)| *at);
         open.min(self.due.unwrap_or(Time::NEVER))
+    }
+
+    /// Notes that a claim was learnt otherwise than down the tree.
+    pub fn learnt(&mut self, now: Time, nonce: u64, rank: ClaimRank) {
+        if self.untold.len() >= MAX_WAITING {
+            self.untold.retain(|_, (_, at)| now.since(*at) < UNTOLD);
+        }
+        if self.untold.len() < MAX_WAITING {
+            self.untold.insert(nonce, (rank, now));
+        }
+    }
+
+    /// Whether a claim that came down the tree, and was known, is still to be told by this node's arc.
+    fn is_untold(&mut self, now: Time, nonce: u64, rank: ClaimRank) -> bool {
+        self.untold.remove(&nonce).is_some_and(|(known, at)| known == rank && now.since(at) < UNTOLD)
     }
 
     fn spend(&mut self, now: Time, records: usize) -> bool {
@@ -221,12 +242,14 @@ impl Engine {
         let arc = Span { from: r.u64()?, to: r.u64()? };
         let mut fresh = Vec::new();
         for record in frame::decode_records(r.bytes(r.len())?)? {
-            let nonce = record.nonce;
+            let (nonce, rank) = (record.nonce, claim_rank(record.incarnation, record.status));
             let merged = self.merge(now, sender, record);
             if merged != Merged::Doubted {
                 touched.push(nonce);
             }
-            if merged == Merged::News {
+            // What an exchange has brought first is passed on as well: else all of the arc would miss it.
+            let untold = self.claims.is_untold(now, nonce, rank);
+            if merged == Merged::News || merged == Merged::Known && untold {
                 fresh.push(nonce);
             }
         }

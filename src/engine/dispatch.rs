@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::member::claim_rank;
 use super::membership::Merged;
 use super::outbox::Target;
 use super::{Engine, Path, metrics};
@@ -146,8 +147,12 @@ impl Engine {
             CHALLENGE => self.handle_challenge(now, from, frame::Challenge::decode(body)?),
             MEMBERS => {
                 for record in frame::decode_records(body)? {
-                    let nonce = record.nonce;
-                    if self.merge(now, sender, record) != Merged::Doubted {
+                    let (nonce, rank) = (record.nonce, claim_rank(record.incarnation, record.status));
+                    let merged = self.merge(now, sender, record);
+                    if merged == Merged::News {
+                        self.claims.learnt(now, nonce, rank);
+                    }
+                    if merged != Merged::Doubted {
                         touched.push(nonce);
                     }
                 }

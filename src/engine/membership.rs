@@ -111,7 +111,8 @@ impl Engine {
         let Some(view) = self.view(nonce) else { return };
         self.store.members.put(view.clone());
         self.refresh_presence(now, nonce);
-        self.touch(now, nonce, Duration::ZERO);
+        // Claims are told down the tree; the interval makes certain once that is through.
+        self.touch(now, nonce, self.settle());
         self.store.member_changed(event, &view, now);
         if matches!(event, kind::MEMBER_DEAD | kind::MEMBER_LEFT) && nonce != self.me {
             self.inherit_bans(now, nonce);
