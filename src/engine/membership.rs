@@ -111,8 +111,11 @@ impl Engine {
         let Some(view) = self.view(nonce) else { return };
         self.store.members.put(view.clone());
         self.refresh_presence(now, nonce);
-        // Claims are told down the tree; the interval makes certain once that is through.
-        self.touch(now, nonce, self.settle());
+        // What failure detection says goes down the tree, and all get it in the same moment: they ask each other once that is
+        // through. Newcomers are waited for.
+        let told = event & (kind::MEMBER_SUSPECTED | kind::MEMBER_ALIVE | kind::MEMBER_DEAD) != 0;
+        let settle = if told { self.settle() } else { Duration::ZERO };
+        self.touch(now, nonce, settle);
         self.store.member_changed(event, &view, now);
         if matches!(event, kind::MEMBER_DEAD | kind::MEMBER_LEFT) && nonce != self.me {
             self.inherit_bans(now, nonce);
