@@ -294,7 +294,8 @@ fn a_member_that_moves_is_followed() {
         world.set(4, "moved", b"yes", None);
         converge(&mut world, seed, 10 * SECOND);
         let known = |w: &World, n: usize| w.nodes[n].store.members.by_id("m4").map(|m| m.address);
-        assert!((0..10).all(|n| known(&world, n) == Some(address)), "seed {seed}");
+        let followed = |w: &World| (0..10).all(|n| known(w, n) == Some(address));
+        assert!(world.run_until(10 * SECOND, 100 * MS, followed), "seed {seed}");
     }
 }
 

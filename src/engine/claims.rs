@@ -3,10 +3,13 @@
 //! Told by whoever makes the claim, or lets a newcomer in; passed on by those to whom it is new. What a rumor misses, the
 //! exchanges find, as with entries.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::Engine;
 use super::arc::{ARCS, Span};
 use super::hops::{Allowance, COALESCE, Hops, MAX_FAILED};
-use super::member::Member;
+use super::member::{ClaimRank, Member, claim_rank};
 use super::membership::Merged;
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Reader};
@@ -14,6 +17,9 @@ use crate::wire::frame;
 
 /// Claims that wait to be told, at most; what is over it is left to the gossip interval.
 const MAX_WAITING: usize = 1024;
+
+/// What an exchange has brought before the tree is told by its arc all the same, if the tree comes within this.
+const UNTOLD: Duration = Duration::from_secs(1);
 
 /// Bytes of claims told a second, and at once: an allowance of their own, which data cannot use up. Over it, claims wait
 /// for the gossip interval.
@@ -44,6 +50,8 @@ pub struct Claims {
     last: Time,
     open: Hops<Hop>,
     allowance: Allowance,
+    /// What was learnt otherwise than down the tree, lately: nobody on this node's arc has been told.
+    untold: BTreeMap<u64, (ClaimRank, Time)>,
 }
 
 impl Claims {
@@ -55,12 +63,28 @@ impl Claims {
             last: now,
             open: Hops::new(),
             allowance: Allowance::new(now, RATE, BURST),
+            untold: BTreeMap::new(),
         }
     }
 
     /// When to go on.
     pub fn next_timeout(&self) -> Time {
         self.open.next_timeout().min(self.due.unwrap_or(Time::NEVER))
+    }
+
+    /// Notes that a claim was learnt otherwise than down the tree.
+    pub fn learnt(&mut self, now: Time, nonce: u64, rank: ClaimRank) {
+        if self.untold.len() >= MAX_WAITING {
+            self.untold.retain(|_, (_, at)| now.since(*at) < UNTOLD);
+        }
+        if self.untold.len() < MAX_WAITING {
+            self.untold.insert(nonce, (rank, now));
+        }
+    }
+
+    /// Whether a claim that came down the tree, and was known, is still to be told by this node's arc.
+    fn is_untold(&mut self, now: Time, nonce: u64, rank: ClaimRank) -> bool {
+        self.untold.remove(&nonce).is_some_and(|(known, at)| known == rank && now.since(at) < UNTOLD)
     }
 
     fn spend(&mut self, now: Time, records: usize) -> bool {
@@ -191,12 +215,14 @@ impl Engine {
         let arc = Span { from: r.u64()?, to: r.u64()? };
         let mut fresh = Vec::new();
         for record in frame::decode_records(r.bytes(r.len())?)? {
-            let nonce = record.nonce;
+            let (nonce, rank) = (record.nonce, claim_rank(record.incarnation, record.status));
             let merged = self.merge(now, sender, record);
             if merged != Merged::Doubted {
                 touched.push(nonce);
             }
-            if merged == Merged::News {
+            // What an exchange has brought first is passed on as well: else all of the arc would miss it.
+            let untold = self.claims.is_untold(now, nonce, rank);
+            if merged == Merged::News || merged == Merged::Known && untold {
                 fresh.push(nonce);
             }
         }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::member::claim_rank;
 use super::membership::Merged;
 use super::outbox::{Outbox, Target};
 use super::{Engine, Path, metrics};
@@ -152,8 +153,12 @@ impl Engine {
             CHALLENGE => self.handle_challenge(now, from, frame::Challenge::decode(body)?),
             MEMBERS => {
                 for record in frame::decode_records(body)? {
-                    let nonce = record.nonce;
-                    if self.merge(now, sender, record) != Merged::Doubted {
+                    let (nonce, rank) = (record.nonce, claim_rank(record.incarnation, record.status));
+                    let merged = self.merge(now, sender, record);
+                    if merged == Merged::News {
+                        self.claims.learnt(now, nonce, rank);
+                    }
+                    if merged != Merged::Doubted {
                         touched.push(nonce);
                     }
                 }
@@ -285,7 +290,8 @@ impl Engine {
         }
         let to = Target { address: from, nonce: sender };
         let want = sender.to_le_bytes();
-        let departed = self.departed.get(&sender).map(|claim| (claim.target(), self.later_life(claim).unwrap_or(sender)));
+        let departed =
+            self.departed.get(&sender).map(|claim| (claim.target(), self.later_life(claim).unwrap_or(sender)));
         let Some((last, known)) = departed.filter(|(last, _)| last.address == from) else {
             // Nobody known, or not where it was: its record comes in answer, and tells where it is.
             self.counters.dropped_unknown_sender += u64::from(departed.is_none());

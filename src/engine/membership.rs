@@ -111,7 +111,11 @@ impl Engine {
         let Some(view) = self.view(nonce) else { return };
         self.store.members.put(view.clone());
         self.refresh_presence(now, nonce);
-        self.touch(now, nonce, Duration::ZERO);
+        // What failure detection says goes down the tree, and all get it in the same moment: they ask each other once that is
+        // through. Newcomers are waited for.
+        let told = event & (kind::MEMBER_SUSPECTED | kind::MEMBER_ALIVE | kind::MEMBER_DEAD) != 0;
+        let settle = if told { self.settle() } else { Duration::ZERO };
+        self.touch(now, nonce, settle);
         self.store.member_changed(event, &view, now);
         if matches!(event, kind::MEMBER_DEAD | kind::MEMBER_LEFT) && nonce != self.me {
             self.inherit_bans(now, nonce);
@@ -315,15 +319,14 @@ impl Engine {
     fn answer_with(&mut self, now: Time, sender: u64, nonce: u64, record: &Record) {
         let own = sender == record.nonce;
         let known = self.members.get(&sender).map(|m| m.claim.target());
-        let was = self.departed.get(&sender).map(|claim| claim.target()).filter(|to| own && to.address == record.address);
+        let was =
+            self.departed.get(&sender).map(|claim| claim.target()).filter(|to| own && to.address == record.address);
         // One that is no member speaks for itself only.
         if let Some(target) = known.or(was) {
             if self.may_tell(now, sender, nonce) {
                 self.send_records(now, target, &[nonce]);
             }
-        } else if own
-            && let Some(claim) = self.claim(nonce)
-        {
+        } else if own && let Some(claim) = self.claim(nonce) {
             // To an address of which nothing is proven; without tags it is about as large as what it answers.
             let mut body = Vec::new();
             Record { tags: Default::default(), ..claim.to_record(now) }.put(&mut body);

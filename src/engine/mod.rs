@@ -298,6 +298,7 @@ impl Engine {
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
         self.counters.datagrams_received += 1;
         self.counters.datagram_bytes_received += bytes.len() as u64;
+        self.notice_pause(now);
         self.handle_packet(now, from, Path::Datagram, bytes);
     }
 
@@ -305,6 +306,7 @@ impl Engine {
     pub fn handle_stream(&mut self, now: Time, from: SocketAddr, bytes: &[u8]) {
         self.counters.messages_received += 1;
         self.counters.message_bytes_received += bytes.len() as u64;
+        self.notice_pause(now);
         self.handle_packet(now, from, Path::Stream, bytes);
     }
 
@@ -319,9 +321,7 @@ impl Engine {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
         let late = now.since(self.next_timeout());
-        if late >= PAUSE {
-            self.paused(now, late);
-        }
+        self.notice_pause(now);
         if late >= LAG_LEAST {
             self.note_lag(now, late.min(LAG_MOST));
         }
@@ -382,6 +382,7 @@ impl Engine {
             Reached::Silent => self.counters.connects_silent += 1,
         }
         self.log(now, Level::Debug, || format!("a connection to {to} was tried: {reached:?}"));
+        self.notice_pause(now);
         self.note_connected(now, to, reached);
         self.seed_reached(to, reached);
         self.out.flush(&mut self.counters);
@@ -390,6 +391,7 @@ impl Engine {
     /// The network has answered a datagram to `to`: nobody can be reached there.
     pub fn handle_unreachable(&mut self, now: Time, to: SocketAddr) {
         self.counters.unreachables += 1;
+        self.notice_pause(now);
         self.note_unreachable(now, to);
         self.out.flush(&mut self.counters);
     }
@@ -398,6 +400,15 @@ impl Engine {
     pub fn handle_sleep(&mut self, now: Time, slept: Duration) {
         self.paused(now, slept);
         self.out.flush(&mut self.counters);
+    }
+
+    /// Timers that are late mean that this process was not running. That is noticed before anything is read that has waited in
+    /// its sockets meanwhile: accusations among it would find their time over, and old claims look fresh.
+    fn notice_pause(&mut self, now: Time) {
+        let late = now.since(self.next_timeout().max(self.suspicions.woke()));
+        if late >= PAUSE {
+            self.paused(now, late);
+        }
     }
 
     /// The address that others are told has been found out, or has changed.

@@ -326,6 +326,7 @@ impl Engine {
 
     /// A connection that was asked for was tried.
     pub(super) fn note_connected(&mut self, now: Time, to: std::net::SocketAddr, reached: Reached) {
+        self.suspect_reached(now, to, reached);
         let waits = |p: &Probe| p.stage == Stage::Indirect && p.connect.is_none();
         let mut found: Vec<u32> = self
             .probes
@@ -376,9 +377,12 @@ impl Engine {
         };
         match probe.why {
             Why::Ring | Why::Random => {
-                // Relays that said nothing at all: rather this node is unwell than all of them.
-                let silent = probe.relays.len() - probe.nacks.min(probe.relays.len());
-                self.feel(silent as i64);
+                if cause == Cause::Silent {
+                    // Relays that said nothing at all: rather this node is unwell than all of them. A connection that was
+                    // answered shows that it is not.
+                    let silent = probe.relays.len() - probe.nacks.min(probe.relays.len());
+                    self.feel(silent as i64);
+                }
                 self.accuse(now, probe.target, cause);
                 if matches!(probe.why, Why::Ring) {
                     // Several in a row may have died at once: the next one need not wait for the next interval.
@@ -386,6 +390,10 @@ impl Engine {
                 }
             }
             Why::Confirm { accuser } => self.confirm_accusation(now, accuser, probe.target, cause),
+            // A process that is only stopped has its time, whatever was said of it before.
+            Why::Verify(record) if cause == Cause::Stalled && record.status == MemberStatus::Dead => {
+                self.accuse(now, probe.target, cause);
+            }
             Why::Verify(record) => self.believe(now, &record),
             Why::Bystander => self.take_over(now, probe.target, cause),
             Why::For { .. } | Why::Stream(_) => {}

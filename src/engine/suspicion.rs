@@ -11,9 +11,9 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use rand::Rng;
 
-use super::Engine;
 use super::member::claim_rank;
 use super::probe::Why;
+use super::{Action, Engine, Reached};
 use crate::error::Status;
 use crate::store::event::{Level, kind};
 use crate::store::members::{Cause, MemberStatus};
@@ -28,6 +28,14 @@ const BYSTANDER: Duration = Duration::from_secs(1);
 /// probe it each second would have noticed. It comes from behind a partition.
 const OLD_NEWS: Duration = Duration::from_secs(2);
 
+/// So long after a pause packets that have waited in the sockets may still come: what they say may be as old as the pause
+/// was long.
+const DRAINED: Duration = Duration::from_millis(500);
+
+/// While nothing is known but silence, so often the one that suspects tries a connection again, and tells the suspect: on a
+/// lossy way the first ones may have got lost.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
+
 /// A member heard within this is not dead because of one who is suspected itself.
 const HEARD: Duration = Duration::from_secs(10);
 
@@ -40,41 +48,64 @@ struct Suspicion {
     own: bool,
     since: Time,
     deadline: Time,
+    /// When to try a connection next, while the cause is silence.
+    look_at: Time,
     confirmed: Vec<u64>,
+}
+
+impl Suspicion {
+    /// When there is something to do about it.
+    fn due(&self) -> Time {
+        if self.own && self.cause <= Cause::Silent { self.deadline.min(self.look_at) } else { self.deadline }
+    }
 }
 
 /// All suspicions.
 #[derive(Debug, Default)]
 pub struct Suspicions {
     all: HashMap<u64, Suspicion>,
-    deadlines: BTreeSet<(Time, u64)>,
+    due: BTreeSet<(Time, u64)>,
+    /// When this process was last found not to have been running, and how long that was.
+    woke: Time,
+    pause: Duration,
 }
 
 impl Suspicions {
     /// When to go on.
     pub fn next_timeout(&self) -> Time {
-        self.deadlines.first().map_or(Time::NEVER, |(at, _)| *at)
+        self.due.first().map_or(Time::NEVER, |(at, _)| *at)
+    }
+
+    /// When this process was last found not to have been running.
+    pub fn woke(&self) -> Time {
+        self.woke
     }
 
     fn put(&mut self, nonce: u64, suspicion: Suspicion) {
         self.end(nonce);
-        self.deadlines.insert((suspicion.deadline, nonce));
+        self.due.insert((suspicion.due(), nonce));
         self.all.insert(nonce, suspicion);
     }
 
     /// The member is not suspected any more.
     pub fn end(&mut self, nonce: u64) {
         if let Some(old) = self.all.remove(&nonce) {
-            self.deadlines.remove(&(old.deadline, nonce));
+            self.due.remove(&(old.due(), nonce));
         }
     }
 
-    fn move_deadline(&mut self, nonce: u64, deadline: Time) {
-        if let Some(suspicion) = self.all.get_mut(&nonce) {
-            self.deadlines.remove(&(suspicion.deadline, nonce));
-            suspicion.deadline = deadline;
-            self.deadlines.insert((deadline, nonce));
-        }
+    /// Changes a suspicion; gives false if there is none.
+    fn change(&mut self, nonce: u64, change: impl FnOnce(&mut Suspicion)) -> bool {
+        let Some(suspicion) = self.all.get_mut(&nonce) else { return false };
+        self.due.remove(&(suspicion.due(), nonce));
+        change(suspicion);
+        self.due.insert((suspicion.due(), nonce));
+        true
+    }
+
+    /// What is said to be of now may be so much older: it has waited in a socket.
+    fn waited(&self, now: Time) -> Duration {
+        if now.since(self.woke) < DRAINED { self.pause } else { Duration::ZERO }
     }
 }
 
@@ -139,6 +170,7 @@ impl Engine {
             own,
             since: now,
             deadline: Time::NEVER,
+            look_at: now,
             confirmed: Vec::new(),
         };
         self.suspicions.put(target, suspicion);
@@ -180,42 +212,78 @@ impl Engine {
         };
         // A graver cause may make it over already: a timer in the past would look as if this process had been stopped.
         let deadline = (suspicion.since + wait + later).max(now);
-        self.suspicions.move_deadline(target, deadline);
+        self.suspicions.change(target, |s| s.deadline = deadline);
     }
 
-    /// Suspicions whose time is over.
+    /// Suspicions whose time is over, and suspects that are to be looked at once more.
     pub(super) fn suspicion_timeout(&mut self, now: Time) {
-        while let Some(&(at, nonce)) = self.suspicions.deadlines.first() {
+        while let Some(&(at, nonce)) = self.suspicions.due.first() {
             if at > now {
                 return;
             }
             let Some(suspicion) = self.suspicions.all.get(&nonce) else { return };
             let (own, cause) = (suspicion.own, suspicion.cause);
-            if own {
+            if suspicion.deadline > now {
+                self.look_again(now, nonce);
+            } else if own {
                 self.suspicions.end(nonce);
                 self.declare_dead(now, nonce, cause);
             } else {
                 // Who suspected it has gone silent. This node has only heard of it: it looks for itself first.
-                self.suspicions.move_deadline(nonce, now + self.settings.probe_timeout * 2);
+                let later = now + self.settings.probe_timeout * 2;
+                self.suspicions.change(nonce, |s| s.deadline = later);
                 self.probe(now, nonce, Why::Bystander);
             }
         }
     }
 
+    /// Tries a connection to one that has been silent on every way so far, and tells it what is held against it.
+    fn look_again(&mut self, now: Time, nonce: u64) {
+        self.suspicions.change(nonce, |s| s.look_at = now + LOOK_AGAIN);
+        let Some(to) = self.members.get(&nonce).map(|m| m.claim.address) else { return };
+        self.actions.push_back(Action::Connect { to, timeout: self.settings.probe_timeout * 2 });
+        self.tell_accused(now, nonce, None);
+    }
+
+    /// A connection was tried to a suspect: it may say more than silence.
+    pub(super) fn suspect_reached(&mut self, now: Time, to: std::net::SocketAddr, reached: Reached) {
+        let cause = match reached {
+            Reached::Accepted => Cause::Stalled,
+            Reached::Refused => Cause::Refused,
+            Reached::Silent => return,
+        };
+        let here = |nonce: &u64| self.members.get(nonce).is_some_and(|m| m.claim.address == to);
+        let suspects = self.suspicions.all.iter().filter(|(nonce, s)| s.own && s.cause < cause && here(nonce));
+        let mut suspects: Vec<u64> = suspects.map(|(nonce, _)| *nonce).collect();
+        suspects.sort_unstable();
+        for nonce in suspects {
+            self.strengthen(now, nonce, cause);
+            self.tell(now, nonce);
+        }
+    }
+
     /// A member that others suspect did not answer this node either, for longer than it had to.
     pub(super) fn take_over(&mut self, now: Time, target: u64, cause: Cause) {
-        let Some(suspicion) = self.suspicions.all.get_mut(&target) else { return };
-        suspicion.own = true;
-        suspicion.cause = cause;
+        let mine = self.suspicions.change(target, |s| {
+            (s.own, s.cause, s.look_at) = (true, stronger(s.cause, cause), now);
+        });
+        if !mine {
+            return;
+        }
         self.reckon(now, target);
+        // By others' clocks its time is over; but silence once is not enough, where packets get lost.
+        let looked = now + self.settings.suspicion_min;
+        self.suspicions.change(target, |s| {
+            if s.cause <= Cause::Silent {
+                s.deadline = s.deadline.max(looked);
+            }
+        });
         self.suspicion_timeout(now);
     }
 
     /// A suspicion is of a stronger cause than was known here.
     pub(super) fn strengthen(&mut self, now: Time, target: u64, cause: Cause) {
-        if let Some(suspicion) = self.suspicions.all.get_mut(&target) {
-            suspicion.cause = stronger(suspicion.cause, cause);
-        }
+        self.suspicions.change(target, |s| s.cause = stronger(s.cause, cause));
         if let Some(member) = self.members.get_mut(&target) {
             member.claim.cause = stronger(member.claim.cause, cause);
         }
@@ -278,8 +346,12 @@ impl Engine {
             return false;
         }
         let Some(member) = self.members.get(&record.nonce) else { return false };
-        if !matches!(member.claim.status, MemberStatus::Alive | MemberStatus::Leaving) {
-            return false;
+        let waited = self.suspicions.waited(now);
+        match member.claim.status {
+            MemberStatus::Alive | MemberStatus::Leaving => {}
+            // It may have refuted long ago, and what says so waits behind this.
+            MemberStatus::Suspect if record.status == MemberStatus::Dead && waited > OLD_NEWS => {}
+            _ => return false,
         }
         let accuser = self.members.get(&record.accuser).filter(|_| record.accuser != self.me);
         let troubled = accuser.is_some_and(|a| a.claim.status != MemberStatus::Alive);
@@ -291,7 +363,7 @@ impl Engine {
         // A process may be stopped for long before that makes it dead.
         let stalled = record.status == MemberStatus::Suspect && record.cause == Cause::Stalled;
         let old = if stalled { self.settings.suspicion_stalled } else { OLD_NEWS };
-        let age = Duration::from_millis(record.age_ms);
+        let age = Duration::from_millis(record.age_ms).saturating_add(waited);
         // Its accuser is held suspect or dead itself, or was so until shortly before it said that: it may have been cut off
         // from all, and what it could not reach then it may not have tried again.
         let was_away = accuser.is_some_and(|a| a.claim.since + OLD_NEWS > now.back(age));
@@ -319,23 +391,22 @@ impl Engine {
         self.counters.pauses += 1;
         self.log(now, Level::Info, || format!("this process was not running for {:.1} s", pause.as_secs_f64()));
         self.probes.void();
+        (self.suspicions.woke, self.suspicions.pause) = (now, pause);
         if pause >= self.settings.departed_record {
             self.rejoin(now);
         }
         let mut suspects: Vec<u64> = self.suspicions.all.keys().copied().collect();
         suspects.sort_unstable();
         for nonce in suspects {
-            if let Some(suspicion) = self.suspicions.all.get_mut(&nonce) {
+            self.suspicions.change(nonce, |s| {
                 // Not from the start again: one that is often stopped would never hold anyone dead.
-                suspicion.since = (suspicion.since + pause).min(now);
-                suspicion.confirmed.clear();
-            }
+                s.since = (s.since + pause).min(now);
+                s.confirmed.clear();
+                s.look_at = now;
+            });
             self.reckon(now, nonce);
-            let Some(suspicion) = self.suspicions.all.get(&nonce) else { continue };
             let drained = now + self.settings.suspicion_min;
-            if suspicion.deadline < drained {
-                self.suspicions.move_deadline(nonce, drained);
-            }
+            self.suspicions.change(nonce, |s| s.deadline = s.deadline.max(drained));
         }
         if pause >= self.settings.suspicion_min {
             // Others may hold this node dead, and much may have happened: it compares soon and often.

@@ -257,6 +257,17 @@ impl World {
         self.agenda.add(self.now + way, What::Connected { node, to, reached });
     }
 
+    /// A datagram has come to a host whose process has ended: its kernel says so, if it is there.
+    fn refuse(&mut self, ended: usize, to: SocketAddr, from: SocketAddr) {
+        let Some(sender) = self.at(from).filter(|n| self.cuts.passes(ended, *n)) else { return };
+        let node = &self.nodes[ended];
+        if node.host_lost || node.udp_blocked || self.net.loss > 0.0 && self.rng.random_bool(self.net.loss) {
+            return;
+        }
+        let way = self.net.latency.draw(&mut self.rng);
+        self.agenda.add(self.now + way, What::Unreachable { node: sender, to });
+    }
+
     /// Runs for `d` of virtual time.
     pub fn run(&mut self, d: Duration) {
         let until = self.now + d;
@@ -333,8 +344,12 @@ impl World {
         let number = match &what {
             What::Datagram { to, .. } | What::Stream { to, .. } => self.at(*to),
             What::StreamFailed { node, .. } | What::Resolved { node, .. } => Some(*node),
-            What::Connected { node, .. } | What::Awake { node } | What::Timer { node } => Some(*node),
+            What::Connected { node, .. } | What::Unreachable { node, .. } => Some(*node),
+            What::Awake { node } | What::Timer { node } => Some(*node),
         };
+        if let (What::Datagram { to, from, .. }, Some(ended)) = (&what, number.filter(|n| !self.nodes[*n].running())) {
+            self.refuse(ended, *to, *from);
+        }
         let Some(number) = number.filter(|n| self.nodes[*n].running()) else { return };
         if let What::Awake { .. } = what {
             self.awake(number);
@@ -401,6 +416,7 @@ impl World {
             What::Stream { from, bytes, .. } => engine.handle_stream(now, from, &bytes),
             What::StreamFailed { to, why, .. } => engine.handle_send_failed(now, to, Path::Stream, false, why),
             What::Connected { to, reached, .. } => engine.handle_connected(now, to, reached),
+            What::Unreachable { to, .. } => engine.handle_unreachable(now, to),
             What::Resolved { seed, result, .. } => engine.handle_resolved(now, &seed, result),
             What::Timer { .. } => {
                 if node.timer > now {

@@ -30,6 +30,11 @@ pub enum What {
         to: SocketAddr,
         reached: Reached,
     },
+    /// The network says that nobody can be reached at an address.
+    Unreachable {
+        node: usize,
+        to: SocketAddr,
+    },
     Resolved {
         node: usize,
         seed: String,
