@@ -296,6 +296,10 @@ impl Engine {
                 let asked: Vec<u64> = statement.rows.iter().map(|r| r.nonce).collect();
                 let rows = rows(self, &asked);
                 self.inform(target, rows);
+                // It sends what that says is lacking; if it does not come, it is asked for.
+                for owner in plan.ask {
+                    self.ask_later(now, sender, owner);
+                }
             }
             _ => {
                 let ask = self.ask(now, sender, plan.ask);

@@ -47,7 +47,7 @@ const MAX_FLIGHT: Duration = Duration::from_millis(50);
 /// Gaps, announcements waited for, and announcements remembered, at most, each.
 const MAX_NOTED: usize = 256;
 
-/// How often whoever announced something is asked for it again.
+/// How often whoever announced something, or holds what is missing, is asked for it.
 const PULLS: u32 = 6;
 
 /// Members that told something within this time tell it on at the cost of what is spare, so that busy ones leave room.
@@ -115,6 +115,8 @@ struct Gap {
     owner: u64,
     below: u64,
     sender: u64,
+    /// How often it was asked for.
+    tries: u32,
 }
 
 /// See the module.
@@ -476,7 +478,7 @@ impl Engine {
         let noted =
             self.rumors.gaps.iter().any(|g| g.owner == owner) || self.rumors.pending.iter().any(|p| p.owner == owner);
         if gap && !noted && self.rumors.gaps.len() < MAX_NOTED {
-            self.note(Gap { at: now + GAP, owner, below, sender });
+            self.note(Gap { at: now + GAP, owner, below, sender, tries: 0 });
         }
     }
 
@@ -488,7 +490,7 @@ impl Engine {
             return false;
         }
         if !self.rumors.gaps.iter().any(|g| g.owner == owner && g.sender == peer) {
-            self.note(Gap { at: now + LATER, owner, below: theirs, sender: peer });
+            self.note(Gap { at: now + LATER, owner, below: theirs, sender: peer, tries: 0 });
         }
         true
     }
@@ -498,7 +500,8 @@ impl Engine {
         self.rumors.gaps.insert(place, gap);
     }
 
-    fn ask_for_gap(&mut self, now: Time, gap: Gap) {
+    /// Asks, and once more a while later: question and answer may get lost.
+    fn ask_for_gap(&mut self, now: Time, mut gap: Gap) {
         let open = self.members.get(&gap.owner).is_some_and(|m| m.log.held().watermark < gap.below);
         let Some(target) = self.members.get(&gap.sender).map(|m| m.claim.target()) else { return };
         if open {
@@ -507,6 +510,11 @@ impl Engine {
                 self.ask_now(now, gap.sender, &[gap.owner]).iter().filter_map(|n| self.row(*n)).collect();
             self.counters.gaps_asked += rows.len() as u64;
             self.inform(target, rows);
+            gap.tries += 1;
+            if gap.tries < PULLS {
+                gap.at = now + self.pull_patience(gap.sender, gap.tries);
+                self.note(gap);
+            }
         }
     }
 }
