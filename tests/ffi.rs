@@ -379,7 +379,10 @@ fn an_empty_id_key_or_name_is_refused_by_all_that_take_one() {
         let all = GOSSIP_EVENTS_ALL;
         is(gossip_subscribe_queue(node, all, none, null(), 0, 0, queue, 0, &mut sub), InvalidArgument);
         is(gossip_subscribe_queue(node, all, null(), none, 0, 0, queue, 0, &mut sub), InvalidKey);
-        is(gossip_subscribe(node, all, none, null(), 0, 0, Some(count_call), nul.cast(), None, &mut sub), InvalidArgument);
+        is(
+            gossip_subscribe(node, all, none, null(), 0, 0, Some(count_call), nul.cast(), None, &mut sub),
+            InvalidArgument,
+        );
         is(gossip_setting_get(node, none, &mut bytes), UnknownSetting);
         is(gossip_reconfigure(node, none, text, nul, 0), UnknownSetting);
         ok(gossip_queue_free(queue));

@@ -200,7 +200,11 @@ fn no_packet_has_more_sent_to_an_address_that_it_may_not_have_come_from() {
                     }
                     let join = Join { token: 0, record: record(sender, id, tags) }.encode();
                     packets.push(packet_of(sender, target, &[(frame::kind::JOIN, &join)]));
-                    packets.push(packet_of(sender, target, &[(frame::kind::JOIN, &join), (frame::kind::CHALLENGE, &token(1, 0))]));
+                    packets.push(packet_of(
+                        sender,
+                        target,
+                        &[(frame::kind::JOIN, &join), (frame::kind::CHALLENGE, &token(1, 0))],
+                    ));
                 }
             }
         }

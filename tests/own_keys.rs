@@ -250,7 +250,10 @@ fn keys_of_the_librarys_own_take_none_of_the_hosts_share() {
     beat(&mut world, 1);
     assert!(world.set(2, "a", b"1", None).is_some(), "the only key that this host may have");
     assert_eq!(world.nodes[2].store.set(world.now, "b", "", b"1", None, false).unwrap_err().status(), Status::Limit);
-    assert_eq!(world.nodes[2].store.set(world.now, "a", "", b"12", None, false).unwrap_err().status(), Status::ValueTooLarge);
+    assert_eq!(
+        world.nodes[2].store.set(world.now, "a", "", b"12", None, false).unwrap_err().status(),
+        Status::ValueTooLarge
+    );
     world.run(5 * SECOND);
     for at in 0..3 {
         for key in ["a", key::TOPOLOGY, key::HEARTBEAT, key::BANNED] {
@@ -324,7 +327,8 @@ fn many_that_join_at_once_do_not_publish_the_topology_at_once() {
     let mut times = topologies(&world, 0);
     assert_eq!(times.len(), 100);
     times.sort();
-    let most = times.iter().map(|from| times.iter().filter(|t| **t >= *from && t.since(*from) < 100 * MS).count()).max();
+    let most =
+        times.iter().map(|from| times.iter().filter(|t| **t >= *from && t.since(*from) < 100 * MS).count()).max();
     println!("{most:?} of 100 within 100 ms");
     assert!(most < Some(40), "{most:?} of 100 within 100 ms");
 }

@@ -340,7 +340,8 @@ impl Engine {
     /// This node was away for longer than lifted bans are remembered: what it knows of bans may be long over. Those that
     /// still stand were taken over by others.
     pub(super) fn forget_bans(&mut self, now: Time) {
-        let mut standing: Vec<String> = self.bans.own.iter().filter(|(_, r)| !r.rank.lifted).map(|(p, _)| p.0.clone()).collect();
+        let mut standing: Vec<String> =
+            self.bans.own.iter().filter(|(_, r)| !r.rank.lifted).map(|(p, _)| p.0.clone()).collect();
         if standing.is_empty() {
             return;
         }

@@ -99,7 +99,8 @@ impl Engine {
     pub(super) fn content_timeout(&mut self, now: Time) {
         if self.contents.next <= now {
             // A question that was not answered is asked again, of another.
-            self.contents.next = now + AGAIN.min(self.settings.content_interval).mul_f64(self.rng.random_range(0.5..1.5));
+            self.contents.next =
+                now + AGAIN.min(self.settings.content_interval).mul_f64(self.rng.random_range(0.5..1.5));
             if self.is_member() {
                 self.ask_for_content(now);
             }

@@ -285,7 +285,8 @@ impl Engine {
         }
         let to = Target { address: from, nonce: sender };
         let want = sender.to_le_bytes();
-        let departed = self.departed.get(&sender).map(|claim| (claim.target(), self.later_life(claim).unwrap_or(sender)));
+        let departed =
+            self.departed.get(&sender).map(|claim| (claim.target(), self.later_life(claim).unwrap_or(sender)));
         let Some((last, known)) = departed.filter(|(last, _)| last.address == from) else {
             // Nobody known, or not where it was: its record comes in answer, and tells where it is.
             self.counters.dropped_unknown_sender += u64::from(departed.is_none());

@@ -71,7 +71,10 @@ impl Engine {
                     next = next.min(AGAIN);
                     self.heartbeat.due = Some(now + next);
                     self.warn(now, "heartbeat", error.status(), || {
-                        format!("the heartbeat cannot be published: {error}; tried again in {:.1} s", next.as_secs_f64())
+                        format!(
+                            "the heartbeat cannot be published: {error}; tried again in {:.1} s",
+                            next.as_secs_f64()
+                        )
                     });
                 }
             }

@@ -312,15 +312,14 @@ impl Engine {
     fn answer_with(&mut self, now: Time, sender: u64, nonce: u64, record: &Record) {
         let own = sender == record.nonce;
         let known = self.members.get(&sender).map(|m| m.claim.target());
-        let was = self.departed.get(&sender).map(|claim| claim.target()).filter(|to| own && to.address == record.address);
+        let was =
+            self.departed.get(&sender).map(|claim| claim.target()).filter(|to| own && to.address == record.address);
         // One that is no member speaks for itself only.
         if let Some(target) = known.or(was) {
             if self.may_tell(now, sender, nonce) {
                 self.send_records(now, target, &[nonce]);
             }
-        } else if own
-            && let Some(claim) = self.claim(nonce)
-        {
+        } else if own && let Some(claim) = self.claim(nonce) {
             // To an address of which nothing is proven; without tags it is about as large as what it answers.
             let mut body = Vec::new();
             Record { tags: Default::default(), ..claim.to_record(now) }.put(&mut body);
