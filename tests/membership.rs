@@ -232,6 +232,38 @@ fn a_partition_of_any_length_heals_by_itself() {
     }
 }
 
+#[test]
+fn two_that_hold_each_other_dead_find_together_soon_after_a_short_partition() {
+    for seed in seeds(12) {
+        let mut world = cluster(seed, 2, Network::default());
+        world.partition(&[0]);
+        let apart = |w: &World| all_hold(w, "m0", MemberStatus::Dead) && all_hold(w, "m1", MemberStatus::Dead);
+        assert!(world.run_until(20 * SECOND, 10 * MS, apart), "seed {seed}");
+        world.run(SECOND);
+        world.heal();
+        // They call on each other 1, 3, 7 and 15 s after the death.
+        let whole = |w: &World| w.converged() && all_hold(w, "m0", MemberStatus::Alive);
+        assert!(world.run_until(4 * SECOND, 10 * MS, whole), "seed {seed}: not healed 4 s after the partition");
+        must(seed, check::order(&mut world));
+    }
+}
+
+#[test]
+fn calling_on_the_dead_costs_each_member_the_same_in_any_cluster() {
+    for n in [10, 100] {
+        let mut world = cluster(1, n, Network::default());
+        world.lose_host(n - 1);
+        until_dead(&mut world, 1, &format!("m{}", n - 1));
+        let calls = |w: &World| w.sum("frames_sent_want_members");
+        let before = calls(&world);
+        world.run(60 * SECOND);
+        let called = calls(&world) - before;
+        println!("{n} members: a dead one was called on {called} times in 60 s");
+        // Each at the steady pace of 7 to 13 s, and the one that declared it dead four times more.
+        assert!(called >= 1 && called <= n as u64 * 60 / 7 + 5, "{n} members: {called} calls");
+    }
+}
+
 /// Members that hold one of their own side to be dead or suspect.
 fn false_deaths_within(world: &World, side: &[usize]) -> usize {
     let of_side = |n: usize| side.contains(&n);

@@ -92,6 +92,7 @@ impl Engine {
             self.others.retain(|n| *n != nonce);
             self.topology_changed(now);
         }
+        self.refresh_dead(nonce);
     }
 
     /// Takes a life in that was not known.
@@ -416,12 +417,16 @@ impl Engine {
         if self.later_life(&claim).is_none() {
             self.departed_ids.insert(claim.life.id.as_str().into(), nonce);
         }
-        if self.departed.insert(nonce, claim).is_none() {
-            self.departed_order.push_back(nonce);
+        self.departed_order.insert((claim.since, nonce));
+        if let Some(former) = self.departed.insert(nonce, claim)
+            && former.since != self.departed[&nonce].since
+        {
+            self.departed_order.remove(&(former.since, nonce));
         }
+        self.refresh_dead(nonce);
         let max = 2 * self.members.len() + 1024;
         while self.departed.len() > max {
-            let Some(oldest) = self.departed_order.pop_front() else { break };
+            let Some(&(_, oldest)) = self.departed_order.first() else { break };
             self.forget(oldest);
         }
     }
@@ -429,6 +434,8 @@ impl Engine {
     /// Remembers a departed life no more.
     fn forget(&mut self, nonce: u64) {
         let Some(claim) = self.departed.remove(&nonce) else { return };
+        self.departed_order.remove(&(claim.since, nonce));
+        self.refresh_dead(nonce);
         if self.departed_ids.get(claim.life.id.as_str()) == Some(&nonce) {
             self.departed_ids.remove(claim.life.id.as_str());
         }
@@ -439,14 +446,11 @@ impl Engine {
         let grace = self.settings.departed_grace;
         self.end_grace(now, |m| m.claim.since + grace <= now);
         let record = self.settings.departed_record;
-        while let Some(nonce) = self.departed_order.front().copied() {
-            match self.departed.get(&nonce) {
-                Some(claim) if claim.since + record > now => break,
-                _ => {
-                    self.forget(nonce);
-                    self.departed_order.pop_front();
-                }
+        while let Some(&(since, nonce)) = self.departed_order.first() {
+            if since + record > now {
+                break;
             }
+            self.forget(nonce);
         }
     }
 
@@ -496,6 +500,7 @@ impl Engine {
         self.departed.clear();
         self.departed_ids.clear();
         self.departed_order.clear();
+        self.healing.clear();
         self.bans_changed(now);
         if self.store.state() == NodeState::Joined {
             self.store.set_state(now, NodeState::Starting, "this node was away for very long, and joins anew");

@@ -92,7 +92,6 @@ struct Probe {
 pub struct Probes {
     ring_at: Time,
     random_at: Time,
-    dead_at: Time,
     /// The rest of a random order of the members.
     order: Vec<u64>,
     open: HashMap<u32, Probe>,
@@ -108,7 +107,6 @@ impl Probes {
         Probes {
             ring_at: now + interval.mul_f64(rng.random()),
             random_at: now + random.mul_f64(rng.random_range(0.5..1.0)),
-            dead_at: now + interval,
             order: Vec::new(),
             open: HashMap::new(),
             due: BTreeSet::new(),
@@ -120,7 +118,7 @@ impl Probes {
     /// When to go on.
     pub fn next_timeout(&self) -> Time {
         let due = self.due.first().map_or(Time::NEVER, |(at, _)| *at);
-        due.min(self.ring_at).min(self.random_at).min(self.dead_at)
+        due.min(self.ring_at).min(self.random_at)
     }
 
     fn take(&mut self, seq: u32) -> Option<Probe> {
@@ -157,7 +155,7 @@ impl Engine {
     pub(super) fn probe_timeout(&mut self, now: Time) {
         if !self.is_member() {
             self.probes.void();
-            (self.probes.ring_at, self.probes.random_at, self.probes.dead_at) = (Time::NEVER, Time::NEVER, Time::NEVER);
+            (self.probes.ring_at, self.probes.random_at) = (Time::NEVER, Time::NEVER);
             return;
         }
         while let Some(&(at, seq)) = self.probes.due.first() {
@@ -176,11 +174,6 @@ impl Engine {
             if let Some(target) = self.next_in_order() {
                 self.probe(now, target, Why::Random);
             }
-        }
-        if self.probes.dead_at <= now {
-            let pause = self.settings.dead_probe_interval.mul_f64(self.rng.random_range(0.7..1.3));
-            self.probes.dead_at = now + pause;
-            self.call_on_dead(now);
         }
     }
 
@@ -507,30 +500,5 @@ impl Engine {
         {
             probe.nacks += 1;
         }
-    }
-
-    /// Now and then one that is held dead is told so, wherever it was last: if it lives, behind a partition that has
-    /// healed, it refutes.
-    fn call_on_dead(&mut self, now: Time) {
-        let dead = |claim: &super::Claim| claim.status == MemberStatus::Dead;
-        let here = self.members.values().map(|m| &m.claim);
-        let mut all: Vec<u64> = here.chain(self.departed.values()).filter(|c| dead(c)).map(|c| c.life.nonce).collect();
-        if all.is_empty() {
-            return;
-        }
-        all.sort_unstable(); // not in the maps' order, which differs from run to run
-        let nonce = all[self.rng.random_range(0..all.len())];
-        self.tell_accused(now, nonce, None);
-    }
-
-    /// Tells a life what is held against it, at `from` or where it was last.
-    pub(super) fn tell_accused(&mut self, now: Time, nonce: u64, from: Option<std::net::SocketAddr>) {
-        let Some(claim) = self.claim(nonce) else { return };
-        let mut to = claim.target();
-        to.address = from.unwrap_or(to.address);
-        let mut body = Vec::new();
-        claim.to_record(now).put(&mut body);
-        self.out.frame(to, frame::kind::MEMBERS, &body, &mut self.counters);
-        self.out.frame(to, frame::kind::WANT_MEMBERS, &nonce.to_le_bytes(), &mut self.counters);
     }
 }
