@@ -362,8 +362,11 @@ impl Engine {
             let lower = if self.out.limit() > 1232 { 1232 } else { 508 };
             self.out.set_limit(lower.min(self.out.limit()));
         }
-        for member in self.members.values_mut().filter(|m| m.claim.address == to) {
-            member.peer.in_flight.clear();
+        // What a lost datagram carried is sent again within a few round trips; a host without network loses many.
+        if too_big || path == Path::Stream {
+            for member in self.members.values_mut().filter(|m| m.claim.address == to) {
+                member.peer.in_flight.clear();
+            }
         }
         self.seed_failed(to, error);
         self.log(now, Level::Debug, || format!("sending to {to} failed: {error}"));
