@@ -232,6 +232,38 @@ fn a_partition_of_any_length_heals_by_itself() {
     }
 }
 
+#[test]
+fn two_that_hold_each_other_dead_find_together_soon_after_a_short_partition() {
+    for seed in seeds(12) {
+        let mut world = cluster(seed, 2, Network::default());
+        world.partition(&[0]);
+        let apart = |w: &World| all_hold(w, "m0", MemberStatus::Dead) && all_hold(w, "m1", MemberStatus::Dead);
+        assert!(world.run_until(20 * SECOND, 10 * MS, apart), "seed {seed}");
+        world.run(SECOND);
+        world.heal();
+        // They call on each other 1, 3, 7 and 15 s after the death.
+        let whole = |w: &World| w.converged() && all_hold(w, "m0", MemberStatus::Alive);
+        assert!(world.run_until(4 * SECOND, 10 * MS, whole), "seed {seed}: not healed 4 s after the partition");
+        must(seed, check::order(&mut world));
+    }
+}
+
+#[test]
+fn calling_on_the_dead_costs_each_member_the_same_in_any_cluster() {
+    for n in [10, 100] {
+        let mut world = cluster(1, n, Network::default());
+        world.lose_host(n - 1);
+        until_dead(&mut world, 1, &format!("m{}", n - 1));
+        let calls = |w: &World| w.sum("frames_sent_want_members");
+        let before = calls(&world);
+        world.run(60 * SECOND);
+        let called = calls(&world) - before;
+        println!("{n} members: a dead one was called on {called} times in 60 s");
+        // Each at the steady pace of 7 to 13 s, and the one that declared it dead four times more.
+        assert!(called >= 1 && called <= n as u64 * 60 / 7 + 5, "{n} members: {called} calls");
+    }
+}
+
 /// Members that hold one of their own side to be dead or suspect.
 fn false_deaths_within(world: &World, side: &[usize]) -> usize {
     let of_side = |n: usize| side.contains(&n);
@@ -819,4 +851,146 @@ fn a_new_member_at_a_dead_ones_address_ends_its_grace() {
     world.run(3 * SECOND);
     assert!(world.members().iter().all(|n| status(&world, *n, "m3").is_none()));
     assert!(all_hold(&world, "other", MemberStatus::Alive));
+}
+
+/// A record of a member as `at` knows it.
+fn record_of(world: &World, at: usize, id: &str) -> Record {
+    let member = world.nodes[at].store.members.by_id(id).unwrap();
+    Record {
+        id: id.into(),
+        generation: member.life.generation,
+        nonce: member.life.nonce,
+        incarnation: 1,
+        status: MemberStatus::Alive,
+        age_ms: 0,
+        address: member.address,
+        versions: (1, 1),
+        tags: Default::default(),
+        cause: Cause::None,
+        accuser: 0,
+    }
+}
+
+/// `sender` seems to tell `to` this record, down the tree to everyone and in an answer.
+fn tell(world: &mut World, sender: usize, to: usize, record: &Record) {
+    let mut members = Vec::new();
+    record.put(&mut members);
+    let mut claims = [5u64.to_le_bytes(), 4u64.to_le_bytes()].concat(); // the whole ring
+    claims.extend_from_slice(&members);
+    for frame in [(frame::kind::CLAIMS, claims), (frame::kind::MEMBERS, members)] {
+        let bytes = forged(world.nodes[sender].nonce, world.nodes[to].nonce, &[frame]);
+        let from = world.nodes[sender].address;
+        world.inject(to, from, &bytes);
+    }
+}
+
+#[test]
+fn nobodys_word_alone_moves_a_member() {
+    for (seed, elsewhere) in [(1, None), (2, Some(3)), (3, None)] {
+        let mut world = cluster(seed, 8, Network::default());
+        let home = world.nodes[1].address;
+        // Nobody is there, or another member.
+        let elsewhere = elsewhere.map_or(([10, 7, 7, 7], 7).into(), |n: usize| world.nodes[n].address);
+        for status in [MemberStatus::Alive, MemberStatus::Suspect, MemberStatus::Dead] {
+            let record = record_of(&world, 0, "m1");
+            let record =
+                Record { incarnation: 50, address: elsewhere, status, accuser: world.nodes[2].nonce, ..record };
+            tell(&mut world, 2, 0, &record);
+            for _ in 0..300 {
+                world.run(10 * MS);
+                for n in 0..8 {
+                    let at = world.nodes[n].store.members.by_id("m1").map(|m| m.address);
+                    assert_eq!(at, Some(home), "seed {seed}: at m{n}, {status:?}");
+                }
+            }
+        }
+        assert!(world.run_until(10 * SECOND, 100 * MS, |w| w.converged() && all_hold(w, "m1", MemberStatus::Alive)));
+        // It moves in earnest, and all follow within a moment.
+        let address = ([10, 1, 1, 1], 5000).into();
+        world.move_to(1, address);
+        let followed =
+            |w: &World| (0..8).all(|n| w.nodes[n].store.members.by_id("m1").is_some_and(|m| m.address == address));
+        assert!(world.run_until(SECOND, 10 * MS, followed), "seed {seed}");
+        assert!((0..8).all(|n| all_hold(&world, &format!("m{n}"), MemberStatus::Alive)), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_incarnation_out_of_reach_mutes_nobody() {
+    for incarnation in [1 << 40, (1 << 53) - 1, (1 << 63) - 1, u64::MAX] {
+        for status in [MemberStatus::Alive, MemberStatus::Dead] {
+            let mut world = cluster(1, 5, Network::default());
+            let record = Record { incarnation, status, accuser: world.nodes[2].nonce, ..record_of(&world, 0, "m1") };
+            for to in [0, 1] {
+                let (dropped, doubted) = (world.sum("dropped_malformed"), world.sum("claims_implausible"));
+                tell(&mut world, 2, to, &record);
+                assert!(world.sum("dropped_malformed") + world.sum("claims_implausible") > dropped + doubted);
+            }
+            world.run(2 * SECOND);
+            assert!(all_hold(&world, "m1", MemberStatus::Alive), "{incarnation}, {status:?}");
+            // What it says of itself is heard, and so is its end.
+            let mut settings = (*world.nodes[1].settings).clone();
+            settings.tags.insert("a".into(), "b".into());
+            world.call(1, |engine, now| engine.reconfigure(now, settings.into()));
+            let heard =
+                |w: &World| (0..5).all(|n| w.nodes[n].store.members.by_id("m1").is_some_and(|m| m.tags.len() == 1));
+            assert!(world.run_until(5 * SECOND, 100 * MS, heard), "{incarnation}, {status:?}");
+            world.kill(1);
+            assert!(until_dead(&mut world, 1, "m1") < 3.0, "{incarnation}, {status:?}");
+        }
+    }
+}
+
+#[test]
+fn a_generation_out_of_reach_keeps_nobody_out() {
+    let mut world = cluster(1, 5, Network::default());
+    let record = Record { id: "late".into(), nonce: 4711, status: MemberStatus::Dead, ..record_of(&world, 0, "m1") };
+    for generation in [(1 << 63) - 1, u64::MAX] {
+        let dropped = world.sum("dropped_malformed");
+        tell(&mut world, 2, 0, &Record { generation, ..record.clone() });
+        assert_eq!(world.sum("dropped_malformed"), dropped + 2);
+    }
+    world.start("late", &[0], |_| ());
+    assert!(world.run_until(10 * SECOND, 100 * MS, |w| w.converged() && all_hold(w, "late", MemberStatus::Alive)));
+}
+
+#[test]
+fn on_a_long_way_those_asked_to_probe_are_heard_in_time() {
+    for rtt in [80, 120, 160] {
+        let net = Network { latency: sim::Latency::constant(MS * rtt / 2), ..Network::default() };
+        let mut world = cluster(1, 12, net);
+        world.run(60 * SECOND);
+        for victim in [9, 10, 11] {
+            let (nacks, before) = (world.sum("frames_received_nack"), world.now);
+            world.lose_host(victim);
+            let took = until_dead(&mut world, 1, &format!("m{victim}"));
+            println!("{rtt} ms: {took:.2} s");
+            assert!(world.sum("frames_received_nack") > nacks);
+            // Nobody takes the silence of those it asked for its own illness, and is slow from then on.
+            let health: Vec<u64> = world.members().iter().map(|n| world.nodes[*n].metric("health")).collect();
+            assert!(health.iter().all(|points| *points == 0), "{rtt} ms: {health:?} {:?}", before);
+        }
+    }
+}
+
+/// A process that had stood still finds itself replaced by a later one, which is held dead only because it stands still now.
+#[test]
+fn of_two_lives_that_take_each_other_for_dead_one_stays() {
+    for seed in seeds(8) {
+        let mut world = cluster(seed, 8, Network::default());
+        world.pause(4, 60 * SECOND);
+        world.run(5 * SECOND);
+        let seeds = vec![world.nodes[1].address.to_string()];
+        let twin = world.spawn(Start { id: "m4".into(), seeds, ..Start::default() }, |_| ());
+        world.run(5 * SECOND);
+        let pause = SECOND * world.rng.random_range(40..70);
+        world.pause(twin, pause);
+        world.run(90 * SECOND);
+        must(seed, check::order(&mut world));
+        let running: Vec<usize> = [4, twin].into_iter().filter(|n| world.nodes[*n].takes_part()).collect();
+        assert_eq!(running.len(), 1, "seed {seed}: one of the two takes part");
+        world.set(running[0], "k", b"v", None);
+        assert!(world.run_until(30 * SECOND, 100 * MS, World::converged), "seed {seed}");
+        must(seed, check::order(&mut world));
+    }
 }

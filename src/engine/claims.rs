@@ -10,7 +10,7 @@ use super::Engine;
 use super::arc::{ARCS, Span};
 use super::hops::{Allowance, COALESCE, Hops, MAX_FAILED};
 use super::member::{ClaimRank, Member, claim_rank};
-use super::membership::Merged;
+use super::membership::{Merged, Way};
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::frame;
@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// Sends records down an arc, as many together as fit a datagram.
-    fn spread_claims(&mut self, now: Time, arc: Span, nonces: &[u64]) {
+    pub(super) fn spread_claims(&mut self, now: Time, arc: Span, nonces: &[u64]) {
         let room = self.rumor_room();
         let mut from = 0;
         let mut bytes = Vec::new();
@@ -216,7 +216,7 @@ impl Engine {
         let mut fresh = Vec::new();
         for record in frame::decode_records(r.bytes(r.len())?)? {
             let (nonce, rank) = (record.nonce, claim_rank(record.incarnation, record.status));
-            let merged = self.merge(now, sender, record);
+            let merged = self.merge_by(now, sender, record, Way::Tree(arc));
             if merged != Merged::Doubted {
                 touched.push(nonce);
             }

@@ -130,6 +130,7 @@ impl Engine {
             self.members.len() - self.others.len() - 1,
         ));
         all.push(gauge("departed_records", "Members that are gone and only remembered", self.departed.len()));
+        all.push(gauge("health", "Points against this node itself: 0 is well", self.probes.health as usize));
         all.push(gauge("keys", "Entries of all members that are not deleted", keys));
         all.push(gauge("state_bytes", "Bytes of their keys, values and type URLs", bytes));
         all.push(gauge("datagram_limit", "Largest datagram sent, in bytes", self.out.limit()));

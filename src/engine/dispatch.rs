@@ -325,6 +325,6 @@ impl Engine {
     }
 }
 
-fn accused(status: MemberStatus) -> bool {
+pub(super) fn accused(status: MemberStatus) -> bool {
     matches!(status, MemberStatus::Suspect | MemberStatus::Dead)
 }

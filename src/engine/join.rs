@@ -11,6 +11,7 @@ use hashbrown::HashSet;
 use rand::Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::membership::Way;
 use super::outbox::{Outbox, Target};
 use super::{Action, Engine, Reached};
 use crate::error::Status;
@@ -314,7 +315,7 @@ impl Engine {
         }
         self.counters.joins_accepted += 1;
         if join.record.status.is_present() {
-            self.merge(now, sender, join.record);
+            self.merge_by(now, sender, join.record, Way::Proven);
         }
         if self.claim(sender).is_some_and(|c| c.status == MemberStatus::Dead) {
             // It comes back from behind a partition: it refutes, and is let in with its next packet.
@@ -372,11 +373,11 @@ impl Engine {
     pub(super) fn raise_generation(&mut self, now: Time, known: u64) {
         let store = self.store.clone();
         let Some(me) = self.members.get_mut(&self.me) else { return };
-        if me.claim.life.generation > known {
+        if me.claim.life.generation > known || known >= frame::COUNTER_LIMIT - 1 {
             return;
         }
         let old = me.claim.life.clone();
-        let life = LifeRef::new(Life { id: old.id.clone(), generation: known.saturating_add(1), nonce: old.nonce });
+        let life = LifeRef::new(Life { id: old.id.clone(), generation: known + 1, nonce: old.nonce });
         me.claim.contact_mut().life = life.clone();
         // Whoever has heard of the lower generation already is to learn the higher one.
         me.claim.incarnation += 1;

@@ -6,8 +6,11 @@ use rand::Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Engine;
+use super::arc::Span;
+use super::dispatch::accused;
 use super::member::{Claim, Member, claim_rank};
 use super::outbox::Target;
+use super::probe::Why;
 use crate::error::Status;
 use crate::store::NodeState;
 use crate::store::entry::{Life, LifeRef, MemberId};
@@ -44,6 +47,10 @@ fn ring_place(cluster: u32, nonce: u64) -> (u64, u64) {
 /// Former members that one that was away for very long tries to join through.
 const REJOIN_WAYS: usize = 16;
 
+/// An incarnation rises by one at a time. One that is so far above what is known of the life is no honest claim: after it, the
+/// member would soon have no higher one left to refute with.
+const INCARNATION_JUMP: u64 = 1 << 32;
+
 /// What became of a record that was passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Merged {
@@ -53,6 +60,17 @@ pub(super) enum Merged {
     Known,
     /// It is not believed yet. No answer says so: the sender would only repeat it.
     Doubted,
+}
+
+/// How a record came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In an exchange, or in answer to something.
+    Told,
+    /// Down the tree: to be passed on within the arc.
+    Tree(Span),
+    /// From the member itself, which has been reached where it says.
+    Proven,
 }
 
 impl Engine {
@@ -92,6 +110,7 @@ impl Engine {
             self.others.retain(|n| *n != nonce);
             self.topology_changed(now);
         }
+        self.refresh_dead(nonce);
     }
 
     /// Takes a life in that was not known.
@@ -129,14 +148,29 @@ impl Engine {
 
     /// Merges a record that `sender` has passed on.
     pub(super) fn merge(&mut self, now: Time, sender: u64, record: Record) -> Merged {
+        self.merge_by(now, sender, record, Way::Told)
+    }
+
+    /// Merges a record that came by some way.
+    pub(super) fn merge_by(&mut self, now: Time, sender: u64, record: Record, way: Way) -> Merged {
         let rank = claim_rank(record.incarnation, record.status);
+        if self.is_implausible(record.nonce, record.incarnation) {
+            self.counters.claims_implausible += 1;
+            return Merged::Doubted;
+        }
         if record.nonce == self.me {
             self.refute(now, record.incarnation, record.status);
             return Merged::Known;
         }
         if let Some(member) = self.members.get(&record.nonce) {
+            let member_address = member.claim.address;
             if rank > member.claim.rank() {
                 if self.doubts(now, &record) {
+                    return Merged::Doubted;
+                }
+                let moved = record.address != member_address && !accused(record.status);
+                if moved && way != Way::Proven {
+                    self.prove_address(now, record, way);
                     return Merged::Doubted;
                 }
                 self.replace_claim(now, &record);
@@ -163,6 +197,10 @@ impl Engine {
             self.forget(record.nonce);
         }
         if news { Merged::News } else { Merged::Known }
+    }
+
+    fn is_implausible(&self, nonce: u64, incarnation: u64) -> bool {
+        self.claim(nonce).is_some_and(|known| incarnation > known.incarnation.saturating_add(INCARNATION_JUMP))
     }
 
     /// A life that is not known: a newcomer, a later life of a known id, or a stale one. Gives whether it was taken in.
@@ -196,7 +234,7 @@ impl Engine {
             self.remember_departed(claim);
             return false;
         }
-        if known.is_none() && self.members.len() >= self.settings.max_members {
+        if known.is_none() && !self.make_room(now) {
             self.counters.members_refused += 1;
             let max = self.settings.max_members;
             self.warn(now, "max_members", Status::Limit, || {
@@ -220,6 +258,28 @@ impl Engine {
         true
     }
 
+    /// A member is said to be at another address. Only a round trip to it there shows that: nobody's word, and no packet
+    /// that was under way for long, makes this node send to where it is not, or tell others to.
+    fn prove_address(&mut self, now: Time, record: Record, way: Way) {
+        if !self.probes.proves(record.nonce) {
+            let nonce = record.nonce;
+            self.probe(now, nonce, Why::Moved(Box::new((record, way))));
+        }
+    }
+
+    /// It is there.
+    pub(super) fn address_proven(&mut self, now: Time, record: Record, way: Way) {
+        let (nonce, rank) = (record.nonce, claim_rank(record.incarnation, record.status));
+        if self.members.get(&nonce).is_none_or(|m| rank <= m.claim.rank()) {
+            return;
+        }
+        self.replace_claim(now, &record);
+        match way {
+            Way::Tree(arc) => self.spread_claims(now, arc, &[nonce]),
+            _ => self.claims.learnt(now, nonce, rank),
+        }
+    }
+
     pub(super) fn replace_claim(&mut self, now: Time, record: &Record) {
         let store = self.store.clone();
         let Some(member) = self.members.get_mut(&record.nonce) else { return };
@@ -232,6 +292,10 @@ impl Engine {
             old.life.clone()
         };
         let mut claim = Claim::from_record(record, life, now);
+        if accused(claim.status) && claim.address != old.address {
+            // Whoever accuses a member says nothing about where it is.
+            claim.contact_mut().address = old.address;
+        }
         if claim.contact == old.contact {
             claim.contact = old.contact.clone();
         }
@@ -284,6 +348,9 @@ impl Engine {
 
     /// A claim about this node itself that it knows better.
     pub(super) fn refute(&mut self, now: Time, incarnation: u64, status: MemberStatus) {
+        if self.is_implausible(self.me, incarnation) {
+            return;
+        }
         let me = &mut self.members.get_mut(&self.me).expect("this node is always among its members").claim;
         let wrong = status != me.status || incarnation > me.incarnation;
         if wrong && incarnation >= me.incarnation && me.status.is_present() && status != MemberStatus::Left {
@@ -429,12 +496,16 @@ impl Engine {
         if self.later_life(&claim).is_none() {
             self.departed_ids.insert(claim.life.id.clone(), nonce);
         }
-        if self.departed.insert(nonce, claim).is_none() {
-            self.departed_order.push_back(nonce);
+        self.departed_order.insert((claim.since, nonce));
+        if let Some(former) = self.departed.insert(nonce, claim)
+            && former.since != self.departed[&nonce].since
+        {
+            self.departed_order.remove(&(former.since, nonce));
         }
+        self.refresh_dead(nonce);
         let max = 2 * self.members.len() + 1024;
         while self.departed.len() > max {
-            let Some(oldest) = self.departed_order.pop_front() else { break };
+            let Some(&(_, oldest)) = self.departed_order.first() else { break };
             self.forget(oldest);
         }
     }
@@ -442,6 +513,8 @@ impl Engine {
     /// Remembers a departed life no more.
     fn forget(&mut self, nonce: u64) {
         let Some(claim) = self.departed.remove(&nonce) else { return };
+        self.departed_order.remove(&(claim.since, nonce));
+        self.refresh_dead(nonce);
         if self.departed_ids.get(claim.life.id.as_str()) == Some(&nonce) {
             self.departed_ids.remove(claim.life.id.as_str());
         }
@@ -452,15 +525,27 @@ impl Engine {
         let grace = self.settings.departed_grace;
         self.end_grace(now, |m| m.claim.since + grace <= now);
         let record = self.settings.departed_record;
-        while let Some(nonce) = self.departed_order.front().copied() {
-            match self.departed.get(&nonce) {
-                Some(claim) if claim.since + record > now => break,
-                _ => {
-                    self.forget(nonce);
-                    self.departed_order.pop_front();
-                }
+        while let Some(&(since, nonce)) = self.departed_order.first() {
+            if since + record > now {
+                break;
             }
+            self.forget(nonce);
         }
+    }
+
+    /// Whether there is room for one more member: only those that are here count. The one that is gone for longest makes room.
+    fn make_room(&mut self, now: Time) -> bool {
+        let max = self.settings.max_members;
+        if self.members.len() < max {
+            return true;
+        }
+        if self.others.len() + 1 >= max {
+            return false;
+        }
+        let gone = self.members.iter().filter(|(nonce, m)| **nonce != self.me && !m.is_present());
+        let Some((_, longest)) = gone.map(|(nonce, m)| (m.claim.since, *nonce)).min() else { return false };
+        self.end_grace(now, |m| m.claim.life.nonce == longest);
+        true
     }
 
     /// Ends the grace of departed members for which `ends` holds: their state goes, that they were is remembered.
@@ -510,6 +595,7 @@ impl Engine {
         self.departed_ids.clear();
         self.departed_order.clear();
         self.forget_bans(now);
+        self.healing.clear();
         self.bans_changed(now);
         if self.store.state() == NodeState::Joined {
             self.store.set_state(now, NodeState::Starting, "this node was away for very long, and joins anew");
@@ -554,5 +640,80 @@ impl Engine {
         let place = ring_place(self.cluster, self.me);
         let after = self.ring.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded));
         after.chain(self.ring.range(..place)).map(|(_, nonce)| *nonce)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::Identity;
+    use super::*;
+    use crate::config::settings::Settings;
+    use crate::store::{Store, Waker};
+
+    struct NoWaker;
+
+    impl Waker for NoWaker {
+        fn wake_engine(&self) {}
+        fn progress(&self) {}
+    }
+
+    fn engine(settings: Settings) -> Engine {
+        let settings = Arc::new(settings);
+        let id = MemberId::new("me").expect("an id");
+        let address = ([127, 0, 0, 1], 4000).into();
+        let identity = Identity { id, generation: 1, nonce: 1, address, rng_seed: 1 };
+        let store = Arc::new(Store::new(0, identity.life(), settings.clone(), Arc::new(NoWaker)));
+        Engine::new(settings, identity, store, Time::from_micros(1 << 50))
+    }
+
+    fn record(nonce: u64, incarnation: u64, status: MemberStatus) -> Record {
+        Record {
+            id: format!("m{nonce}"),
+            generation: 1,
+            nonce,
+            incarnation,
+            status,
+            age_ms: 0,
+            address: ([127, 0, 0, 1], nonce as u16).into(),
+            versions: (1, 1),
+            tags: Default::default(),
+            cause: Cause::None,
+            accuser: 0,
+        }
+    }
+
+    #[test]
+    fn one_that_comes_back_and_goes_again_is_remembered_once() {
+        let mut engine = engine(Settings { departed_grace: Duration::from_secs(1), ..Settings::default() });
+        let mut now = Time::from_micros(1 << 50);
+        for round in 1..20 {
+            engine.merge(now, 3, record(2, round, MemberStatus::Alive));
+            assert_eq!((engine.departed.len(), engine.departed_order.len()), (0, 0));
+            engine.declare_dead(now, 2, Cause::Silent);
+            assert!(engine.healing.next_timeout() <= now + Duration::from_secs(1), "it is called on soon");
+            now += Duration::from_secs(2);
+            engine.forget_departed(now);
+            assert_eq!((engine.departed.len(), engine.departed_order.len()), (1, 1));
+        }
+        engine.forget_departed(now + Duration::from_secs(100_000));
+        assert_eq!((engine.departed.len(), engine.departed_order.len()), (0, 0));
+    }
+
+    #[test]
+    fn only_those_that_are_here_count_as_members() {
+        let mut engine = engine(Settings { max_members: 4, ..Settings::default() });
+        let now = Time::from_micros(1 << 50);
+        let alive = |engine: &mut Engine, nonce| {
+            engine.merge(now, nonce, record(nonce, 1, MemberStatus::Alive));
+            engine.members.contains_key(&nonce)
+        };
+        assert!((2..5).all(|nonce| alive(&mut engine, nonce)));
+        assert!(!alive(&mut engine, 5), "there are four");
+        engine.declare_dead(now, 3, Cause::Silent);
+        assert!(alive(&mut engine, 5), "one is gone, though its state is kept");
+        assert!(!engine.members.contains_key(&3) && engine.departed.contains_key(&3));
+        assert!(!alive(&mut engine, 6));
     }
 }

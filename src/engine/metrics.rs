@@ -134,6 +134,7 @@ counters! {
     deaths: "Members that this node itself has declared dead",
     claims_told: "Rumors of claims about members that were sent or passed on",
     claims_doubted: "Claims passed over: their accuser was suspected itself, or they were old and had to be verified",
+    claims_implausible: "Claims dropped: their incarnation is beyond what refutations can have made it",
     pauses: "Times that this process was found not to have been running",
     refutations: "Claims about this node itself that it refuted",
 }

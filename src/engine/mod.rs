@@ -15,6 +15,7 @@ mod content;
 mod describe;
 mod dispatch;
 mod exchange;
+mod healing;
 mod heartbeat;
 mod held;
 mod hops;
@@ -54,6 +55,7 @@ use crate::wire::packet;
 use bans::Bans;
 use changes::Changes;
 use claims::Claims;
+use healing::Healing;
 use heartbeat::Heartbeat;
 use join::Seed;
 use leave::Leaving;
@@ -172,7 +174,8 @@ pub struct Engine {
     ring: BTreeSet<(u64, u64)>,
     /// What is remembered of members whose state is gone: so that nothing brings them back.
     departed: HashMap<u64, Claim>,
-    departed_order: VecDeque<u64>,
+    /// They, by when they went: the oldest are forgotten first.
+    departed_order: BTreeSet<(Time, u64)>,
     /// The latest life of each id among them: a former one must not come back after it.
     departed_ids: HashMap<MemberId, u64>,
     changes: Changes,
@@ -200,6 +203,7 @@ pub struct Engine {
     claims: Claims,
     probes: Probes,
     suspicions: Suspicions,
+    healing: Healing,
     bans: Bans,
     heartbeat: Heartbeat,
     topology: Topology,
@@ -237,7 +241,7 @@ impl Engine {
             others: Vec::new(),
             ring: BTreeSet::new(),
             departed: HashMap::new(),
-            departed_order: VecDeque::new(),
+            departed_order: BTreeSet::new(),
             departed_ids: HashMap::new(),
             changes: Changes::default(),
             roots: Roots::default(),
@@ -258,6 +262,7 @@ impl Engine {
             claims: Claims::new(now),
             probes: Probes::new(now, settings.probe_interval, settings.probe_random_interval, &mut rng),
             suspicions: Suspicions::default(),
+            healing: Healing::new(now, settings.dead_probe_interval, &mut rng),
             bans: Bans::default(),
             heartbeat: Heartbeat::default(),
             topology: Topology::default(),
@@ -331,6 +336,7 @@ impl Engine {
         self.claims_timeout(now);
         self.suspicion_timeout(now);
         self.probe_timeout(now);
+        self.healing_timeout(now);
         self.topology_timeout(now);
         self.heartbeat_timeout(now);
         self.content_timeout(now);
@@ -363,8 +369,11 @@ impl Engine {
             let lower = if self.out.limit() > 1232 { 1232 } else { 508 };
             self.out.set_limit(lower.min(self.out.limit()));
         }
-        for member in self.members.values_mut().filter(|m| m.claim.address == to) {
-            _ = member.peer.talked().map(|talk| talk.in_flight.clear());
+        // What a lost datagram carried is sent again within a few round trips; a host without network loses many.
+        if too_big || path == Path::Stream {
+            for member in self.members.values_mut().filter(|m| m.claim.address == to) {
+                _ = member.peer.talked().map(|talk| talk.in_flight.clear());
+            }
         }
         self.seed_failed(to, error);
         self.log(now, Level::Debug, || format!("sending to {to} failed: {error}"));
@@ -476,6 +485,7 @@ impl Engine {
             .min(self.claims.next_timeout())
             .min(self.probes.next_timeout())
             .min(self.suspicions.next_timeout())
+            .min(self.healing.next_timeout())
             .min(self.heartbeat.next_timeout())
             .min(self.topology.next_timeout())
             .min(self.eager_at.unwrap_or(Time::NEVER))

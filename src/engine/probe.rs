@@ -15,6 +15,8 @@ use hashbrown::HashMap;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
+use super::membership::Way;
+use super::outbox::Target;
 use super::{Action, Engine, Reached};
 use crate::error::Status;
 use crate::store::members::{Cause, MemberStatus};
@@ -34,6 +36,16 @@ const AGAIN: f64 = 0.2;
 const AFTER_REFUSAL: u32 = 4;
 const AFTER_REFUSAL_MAX: Duration = Duration::from_millis(100);
 
+/// Those who are asked to probe have this part of the time that is left; the rest is for the two ways.
+const RELAY_SHARE: f64 = 0.6;
+
+/// ... and no longer than this, whatever is asked.
+const RELAY_MAX: Duration = Duration::from_secs(5);
+
+/// A probe that goes round lasts at least so many round trips longer than the direct one: two for the way by others, and as
+/// many in reserve.
+const ROUND: u32 = 4;
+
 /// Probes under way, at most; on behalf of others none is begun when there are more than half as many, so that this node's
 /// own never want for room.
 const MAX_OPEN: usize = 512;
@@ -51,12 +63,14 @@ pub(super) enum Why {
     Random,
     /// `accuser` suspects it and wants to know.
     Confirm { accuser: u64 },
-    /// `asker` got no direct answer to its probe `seq`.
-    For { asker: u64, seq: u32 },
+    /// `asker` got no direct answer to its probe `seq`, and waits for so long to hear that there is none.
+    For { asker: u64, seq: u32, within: Duration },
     /// Others have suspected it for longer than they should have to.
     Bystander,
     /// This was said of it, too old to be believed unseen.
     Verify(Box<Record>),
+    /// It is said to be at the address in this record.
+    Moved(Box<(Record, Way)>),
     /// A message to it on a stream failed, with this error: an answer shows that datagrams pass.
     Stream(Box<str>),
 }
@@ -92,7 +106,6 @@ struct Probe {
 pub struct Probes {
     ring_at: Time,
     random_at: Time,
-    dead_at: Time,
     /// The rest of a random order of the members.
     order: Vec<u64>,
     open: HashMap<u32, Probe>,
@@ -108,7 +121,6 @@ impl Probes {
         Probes {
             ring_at: now + interval.mul_f64(rng.random()),
             random_at: now + random.mul_f64(rng.random_range(0.5..1.0)),
-            dead_at: now + interval,
             order: Vec::new(),
             open: HashMap::new(),
             due: BTreeSet::new(),
@@ -120,7 +132,7 @@ impl Probes {
     /// When to go on.
     pub fn next_timeout(&self) -> Time {
         let due = self.due.first().map_or(Time::NEVER, |(at, _)| *at);
-        due.min(self.ring_at).min(self.random_at).min(self.dead_at)
+        due.min(self.ring_at).min(self.random_at)
     }
 
     fn take(&mut self, seq: u32) -> Option<Probe> {
@@ -138,11 +150,18 @@ impl Probes {
     }
 
     fn probes(&self, target: u64) -> bool {
-        self.open.values().any(|p| p.target == target && !matches!(p.why, Why::For { .. } | Why::Stream(_)))
+        self.open
+            .values()
+            .any(|p| p.target == target && !matches!(p.why, Why::For { .. } | Why::Stream(_) | Why::Moved(_)))
     }
 
     fn verifies(&self, target: u64) -> bool {
         self.open.values().any(|p| p.target == target && matches!(p.why, Why::Verify(_)))
+    }
+
+    /// Whether it is being tried whether a member is at another address.
+    pub fn proves(&self, target: u64) -> bool {
+        self.open.values().any(|p| p.target == target && matches!(p.why, Why::Moved(_)))
     }
 
     /// Forgets all that is under way: this node was not running, and can say nothing about others.
@@ -157,7 +176,7 @@ impl Engine {
     pub(super) fn probe_timeout(&mut self, now: Time) {
         if !self.is_member() {
             self.probes.void();
-            (self.probes.ring_at, self.probes.random_at, self.probes.dead_at) = (Time::NEVER, Time::NEVER, Time::NEVER);
+            (self.probes.ring_at, self.probes.random_at) = (Time::NEVER, Time::NEVER);
             return;
         }
         while let Some(&(at, seq)) = self.probes.due.first() {
@@ -176,11 +195,6 @@ impl Engine {
             if let Some(target) = self.next_in_order() {
                 self.probe(now, target, Why::Random);
             }
-        }
-        if self.probes.dead_at <= now {
-            let pause = self.settings.dead_probe_interval.mul_f64(self.rng.random_range(0.7..1.3));
-            self.probes.dead_at = now + pause;
-            self.call_on_dead(now);
         }
     }
 
@@ -211,6 +225,14 @@ impl Engine {
         None
     }
 
+    /// Where a probe goes.
+    fn probe_target(&self, target: u64, why: &Why) -> Option<Target> {
+        match why {
+            Why::Moved(moved) => Some(Target { address: moved.0.address, nonce: target }),
+            _ => self.members.get(&target).map(|m| m.claim.target()),
+        }
+    }
+
     /// Sends a probe.
     pub(super) fn probe(&mut self, now: Time, target: u64, why: Why) {
         let Some(member) = self.members.get(&target) else { return };
@@ -218,10 +240,14 @@ impl Engine {
         if self.probes.open.len() >= room {
             return;
         }
-        let to = member.claim.target();
+        let Some(to) = self.probe_target(target, &why) else { return };
         let srtt = member.peer.srtt_us.or(self.rumors.rtt_us).map(|us| Duration::from_micros(us.into()));
         let whole = self.settings.probe_timeout;
         let direct = srtt.map_or(DIRECT_MAX, |srtt| (srtt * 4).clamp(DIRECT_MIN, DIRECT_MAX)).min(whole.mul_f64(0.8));
+        let (direct, whole) = match why {
+            Why::For { within, .. } => (within.min(RELAY_MAX), whole.max(within.min(RELAY_MAX))),
+            _ => (direct, whole.max(direct + srtt.map_or(Duration::ZERO, |srtt| (srtt * ROUND).min(whole)))),
+        };
         let slower = match why {
             Why::Ring | Why::Random => self.probes.health + 1,
             _ => 1,
@@ -254,7 +280,7 @@ impl Engine {
         let Some(probe) = self.probes.open.get(&seq) else { return };
         let target = probe.target;
         match (probe.stage, &probe.why) {
-            (Stage::Direct, Why::For { asker, seq: theirs }) => {
+            (Stage::Direct, Why::For { asker, seq: theirs, .. }) => {
                 let (asker, theirs, fails_at) = (*asker, *theirs, probe.ends_at);
                 if let Some(to) = self.members.get(&asker).map(|m| m.claim.target()) {
                     self.out.frame(to, frame::kind::NACK, &theirs.to_le_bytes(), &mut self.counters);
@@ -287,10 +313,13 @@ impl Engine {
         let (target, fails_at) = (probe.target, probe.ends_at);
         // Who confirms is one of several that answer for themselves.
         let by_others = matches!(probe.why, Why::Ring | Why::Random | Why::Bystander | Why::Verify(_));
+        let connects = !matches!(probe.why, Why::Moved(_));
         let Some(address) = self.members.get(&target).map(|m| m.claim.address) else {
             self.probes.take(seq);
             return;
         };
+        let within = fails_at.since(now).mul_f64(RELAY_SHARE).as_millis();
+        let within_ms = u16::try_from(within).unwrap_or(u16::MAX);
         let mut relays = Vec::new();
         if by_others {
             let n = self.settings.indirect_probes;
@@ -299,7 +328,7 @@ impl Engine {
             relays.truncate(n);
             for relay in &relays {
                 let to = self.members[relay].claim.target();
-                let body = PingFor { seq, target }.encode();
+                let body = PingFor { seq, target, within_ms }.encode();
                 self.out.frame(to, frame::kind::PING_FOR, &body, &mut self.counters);
             }
             self.counters.probes_indirect += relays.len() as u64;
@@ -311,7 +340,9 @@ impl Engine {
         let next = now + self.settings.probe_timeout.mul_f64(AGAIN);
         self.probes.move_due(seq, next.min(fails_at));
         self.ping_again(seq);
-        self.actions.push_back(Action::Connect { to: address, timeout: fails_at.since(now) });
+        if connects {
+            self.actions.push_back(Action::Connect { to: address, timeout: fails_at.since(now) });
+        }
     }
 
     /// Sends the probe to its target once more: on a lossy way it or its answer may have got lost.
@@ -319,7 +350,8 @@ impl Engine {
         let Some(probe) = self.probes.open.get_mut(&seq) else { return };
         probe.again = true;
         let ping = Ping { seq, digest: probe.digest };
-        if let Some(to) = self.members.get(&probe.target).map(|m| m.claim.target()) {
+        let Some(probe) = self.probes.open.get(&seq) else { return };
+        if let Some(to) = self.probe_target(probe.target, &probe.why) {
             self.out.frame(to, frame::kind::PING, &ping.encode(), &mut self.counters);
         }
     }
@@ -327,7 +359,7 @@ impl Engine {
     /// A connection that was asked for was tried.
     pub(super) fn note_connected(&mut self, now: Time, to: std::net::SocketAddr, reached: Reached) {
         self.suspect_reached(now, to, reached);
-        let waits = |p: &Probe| p.stage == Stage::Indirect && p.connect.is_none();
+        let waits = |p: &Probe| p.stage == Stage::Indirect && p.connect.is_none() && !matches!(p.why, Why::Moved(_));
         let mut found: Vec<u32> = self
             .probes
             .open
@@ -358,7 +390,7 @@ impl Engine {
             .probes
             .open
             .iter()
-            .filter(|(_, p)| p.stage == Stage::Direct && !matches!(p.why, Why::For { .. }))
+            .filter(|(_, p)| p.stage == Stage::Direct && !matches!(p.why, Why::For { .. } | Why::Moved(_)))
             .filter(|(_, p)| self.members.get(&p.target).is_some_and(|m| m.claim.address == to))
             .map(|(seq, _)| *seq)
             .collect();
@@ -396,6 +428,7 @@ impl Engine {
             }
             Why::Verify(record) => self.believe(now, &record),
             Why::Bystander => self.take_over(now, probe.target, cause),
+            Why::Moved(_) => self.counters.claims_doubted += 1,
             Why::For { .. } | Why::Stream(_) => {}
         }
     }
@@ -429,13 +462,18 @@ impl Engine {
         let compares = matches!(probe.why, Why::Ring | Why::Random);
         match probe.why {
             Why::Ring | Why::Random => self.feel(-1),
-            Why::For { asker, seq } => {
+            Why::For { asker, seq, .. } => {
                 if let Some(to) = self.members.get(&asker).map(|m| m.claim.target()) {
                     let handed_on = Ping { seq, digest: 0 };
                     self.out.frame(to, frame::kind::ACK, &handed_on.encode(), &mut self.counters);
                 }
             }
             Why::Confirm { .. } | Why::Bystander => {}
+            Why::Moved(moved) => {
+                if direct {
+                    self.address_proven(now, moved.0, moved.1);
+                }
+            }
             Why::Stream(error) => {
                 if direct {
                     self.warn_no_stream(now, sender, &error);
@@ -497,7 +535,8 @@ impl Engine {
         if asked.target == self.me || !self.members.contains_key(&asked.target) {
             return;
         }
-        self.probe(now, asked.target, Why::For { asker: sender, seq: asked.seq });
+        let within = Duration::from_millis(asked.within_ms.into());
+        self.probe(now, asked.target, Why::For { asker: sender, seq: asked.seq, within });
     }
 
     /// One that was asked to probe has no answer either, but is there itself.
@@ -507,30 +546,5 @@ impl Engine {
         {
             probe.nacks += 1;
         }
-    }
-
-    /// Now and then one that is held dead is told so, wherever it was last: if it lives, behind a partition that has
-    /// healed, it refutes.
-    fn call_on_dead(&mut self, now: Time) {
-        let dead = |claim: &super::Claim| claim.status == MemberStatus::Dead;
-        let here = self.members.values().map(|m| &m.claim);
-        let mut all: Vec<u64> = here.chain(self.departed.values()).filter(|c| dead(c)).map(|c| c.life.nonce).collect();
-        if all.is_empty() {
-            return;
-        }
-        all.sort_unstable(); // not in the maps' order, which differs from run to run
-        let nonce = all[self.rng.random_range(0..all.len())];
-        self.tell_accused(now, nonce, None);
-    }
-
-    /// Tells a life what is held against it, at `from` or where it was last.
-    pub(super) fn tell_accused(&mut self, now: Time, nonce: u64, from: Option<std::net::SocketAddr>) {
-        let Some(claim) = self.claim(nonce) else { return };
-        let mut to = claim.target();
-        to.address = from.unwrap_or(to.address);
-        let mut body = Vec::new();
-        claim.to_record(now).put(&mut body);
-        self.out.frame(to, frame::kind::MEMBERS, &body, &mut self.counters);
-        self.out.frame(to, frame::kind::WANT_MEMBERS, &nonce.to_le_bytes(), &mut self.counters);
     }
 }

@@ -232,6 +232,7 @@ impl Engine {
                 // Who suspected it has gone silent. This node has only heard of it: it looks for itself first.
                 let later = now + self.settings.probe_timeout * 2;
                 self.suspicions.change(nonce, |s| s.deadline = later);
+                self.ask_accuser(nonce);
                 self.probe(now, nonce, Why::Bystander);
             }
         }
@@ -243,6 +244,16 @@ impl Engine {
         let Some(to) = self.members.get(&nonce).map(|m| m.claim.address) else { return };
         self.actions.push_back(Action::Connect { to, timeout: self.settings.probe_timeout * 2 });
         self.tell_accused(now, nonce, None);
+        self.ask_accuser(nonce);
+    }
+
+    /// Asks who suspected a member first what it knows by now: this node may have missed that it is only stopped.
+    fn ask_accuser(&mut self, nonce: u64) {
+        let Some(accuser) = self.members.get(&nonce).map(|m| m.claim.accuser).filter(|by| *by != self.me) else {
+            return;
+        };
+        let Some(to) = self.members.get(&accuser).map(|m| m.claim.target()) else { return };
+        self.out.frame(to, frame::kind::WANT_MEMBERS, &nonce.to_le_bytes(), &mut self.counters);
     }
 
     /// A connection was tried to a suspect: it may say more than silence.
@@ -301,6 +312,7 @@ impl Engine {
         self.log(now, Level::Info, || format!("member {id:?} at {address} is held dead: {}", cause.text()));
         self.member_updated(now, nonce, kind::MEMBER_DEAD);
         self.tell(now, nonce);
+        self.call_soon(now, nonce, cause);
     }
 
     /// Tells the accuser of a member that this node cannot reach it either.

@@ -148,9 +148,13 @@ impl Record {
     }
 }
 
-/// A number that its reader may have to raise: one that could overflow is malformed.
-fn counter(value: u64) -> Decoded<u64> {
-    if value < 1 << 63 { Ok(value) } else { Err(Malformed) }
+/// Generations and incarnations end here: clocks in ms and counts of refutations never come near. Whoever hears of one has to
+/// pass it, so one above is malformed.
+pub const COUNTER_LIMIT: u64 = 1 << 53;
+
+/// A number that its reader may have to raise.
+pub fn counter(value: u64) -> Decoded<u64> {
+    if value < COUNTER_LIMIT { Ok(value) } else { Err(Malformed) }
 }
 
 fn read_tags(r: &mut Reader<'_>) -> Decoded<Tags> {
@@ -503,7 +507,7 @@ mod tests {
                     .collect();
                 let floor = incarnation >> 40;
                 let (held, asked) = (Held { watermark, above }, incarnation & 1 != 0);
-                Row { nonce, incarnation: incarnation >> 1, status, held, floor, reset, asked }
+                Row { nonce, incarnation: incarnation >> 11, status, held, floor, reset, asked }
             },
         )
     }
@@ -515,9 +519,9 @@ mod tests {
                 let accused = matches!(status, MemberStatus::Suspect | MemberStatus::Dead);
                 Record {
                     id,
-                    generation: generation >> 1,
+                    generation: generation >> 11,
                     nonce,
-                    incarnation: age_ms >> 3,
+                    incarnation: age_ms >> 11,
                     status,
                     age_ms,
                     address: SocketAddr::from((ip, port)),

@@ -1,6 +1,7 @@
 //! The frames of failure detection.
 
-use super::codec::{Decoded, Malformed, Put, Reader};
+use super::codec::{Decoded, Put, Reader};
+use super::frame;
 use crate::store::members::Cause;
 
 /// A probe, or its answer.
@@ -35,21 +36,24 @@ pub struct PingFor {
     pub seq: u32,
     /// Nonce of the member to probe. A member, never an address: nobody can be made to send anywhere.
     pub target: u64,
+    /// After so many milliseconds without an answer of it the asker is to hear that there is none, while it still waits.
+    pub within_ms: u16,
 }
 
 impl PingFor {
     /// Its bytes.
-    pub fn encode(&self) -> [u8; 12] {
-        let mut out = [0; 12];
+    pub fn encode(&self) -> [u8; 14] {
+        let mut out = [0; 14];
         out[..4].copy_from_slice(&self.seq.to_le_bytes());
-        out[4..].copy_from_slice(&self.target.to_le_bytes());
+        out[4..12].copy_from_slice(&self.target.to_le_bytes());
+        out[12..].copy_from_slice(&self.within_ms.to_le_bytes());
         out
     }
 
     /// From its bytes.
     pub fn decode(body: &[u8]) -> Decoded<PingFor> {
         let mut r = Reader::new(body);
-        Ok(PingFor { seq: r.u32()?, target: r.u64()? })
+        Ok(PingFor { seq: r.u32()?, target: r.u64()?, within_ms: r.u16()? })
     }
 }
 
@@ -77,10 +81,7 @@ impl Accusation {
     /// From its bytes.
     pub fn decode(body: &[u8]) -> Decoded<Accusation> {
         let mut r = Reader::new(body);
-        let (target, cause, incarnation) = (r.u64()?, Cause::from_code(r.u8()?), r.varint()?);
-        if incarnation >= 1 << 63 {
-            return Err(Malformed); // its reader may have to raise it
-        }
+        let (target, cause, incarnation) = (r.u64()?, Cause::from_code(r.u8()?), frame::counter(r.varint()?)?);
         Ok(Accusation { target, incarnation, cause })
     }
 }
@@ -93,10 +94,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_read_back(seq: u32, digest: u64, target: u64, incarnation in 0u64..1 << 63, cause in 0u8..9) {
+        fn they_read_back(seq: u32, digest: u64, target: u64, within_ms: u16, incarnation in 0..frame::COUNTER_LIMIT, cause in 0u8..9) {
             let ping = Ping { seq, digest };
             prop_assert_eq!(Ping::decode(&ping.encode()), Ok(ping));
-            let ping_for = PingFor { seq, target };
+            let ping_for = PingFor { seq, target, within_ms };
             prop_assert_eq!(PingFor::decode(&ping_for.encode()), Ok(ping_for));
             let accusation = Accusation { target, incarnation, cause: Cause::from_code(cause) };
             prop_assert_eq!(Accusation::decode(&accusation.encode()), Ok(accusation));
