@@ -5,7 +5,7 @@ mod sim;
 use std::time::Duration;
 
 use rand::Rng;
-use sim::run::{MS, SECOND, at_rest, converge, must, seeds};
+use sim::run::{MS, SECOND, at_rest, cluster, converge, must, seeds};
 use sim::{Latency, Network, Start, World, check};
 
 /// Everything that must hold once all is quiet.
@@ -339,4 +339,34 @@ fn the_seeds_name_alone_heals_a_split() {
         world.heal();
         converge(&mut world, seed, 120 * SECOND);
     }
+}
+
+/// The floor of an owner that deletes now and then rises while a newcomer is being sent all of its entries.
+#[test]
+fn a_newcomer_is_sent_all_while_keys_are_deleted() {
+    let seed = 1;
+    let mut world = World::new(seed, Network { bandwidth: 2e6, ..Network::default() });
+    world.base.tombstone_grace = 40 * SECOND;
+    cluster(&mut world, 3);
+    for i in 0..6_000u32 {
+        let value: Vec<u8> = (0..1000).map(|_| world.rng.random()).collect();
+        world.set(0, &format!("key-{i}"), &value, None);
+    }
+    let sessions = |world: &mut World, range: std::ops::Range<u32>| {
+        for i in range {
+            world.set(0, &format!("session-{i}"), b"s", None);
+            world.delete(0, &format!("session-{}", i.saturating_sub(1)));
+            world.run(250 * MS);
+        }
+    };
+    sessions(&mut world, 0..240);
+    let before = world.sum("tombstone_collections");
+    let late = world.start("late", &[1], |_| ());
+    // It takes 3 seconds, and may begin again once.
+    sessions(&mut world, 240..280);
+    assert!(world.sum("tombstone_collections") > before, "the floor did not rise");
+    assert_eq!(world.nodes[late].store.get_prefix(world.now, Some("m0"), "key-", true).len(), 6_000);
+    assert!(world.nodes[late].store.is_synced());
+    converge(&mut world, seed, 10 * SECOND);
+    settled(&mut world, seed);
 }

@@ -186,6 +186,7 @@ impl Engine {
 
     fn push_datagrams(&mut self, now: Time, peer: u64, owner: u64, target: Target, until: Time) -> usize {
         let (mut first, mut end, mut bytes) = (0, 0, 0);
+        let floor = self.floor_of(peer, owner);
         while bytes < 2 * BURST {
             let Some((body, to)) = self.next_segment(now, peer, owner, end, self.out.room()) else { break };
             if end == 0 {
@@ -199,7 +200,7 @@ impl Engine {
         if end > 0
             && let Some(partner) = self.members.get_mut(&peer)
         {
-            let flight = InFlight { first, to: end, until, pieces: VecDeque::new() };
+            let flight = InFlight { first, to: end, floor, until, pieces: VecDeque::new() };
             partner.peer.talk().in_flight.insert(owner, flight);
         }
         bytes
@@ -217,11 +218,13 @@ impl Engine {
     ) -> (usize, bool) {
         let Some(partner) = self.members.get_mut(&peer) else { return (0, false) };
         let flight = partner.peer.talked().and_then(|talk| talk.in_flight.remove(&owner)).filter(|f| f.until > now);
-        let mut flight = flight.unwrap_or(InFlight { first: 0, to: 0, until: now, pieces: VecDeque::new() });
         let repairs = owner == self.me && partner.peer.resets.contains_key(&owner);
         let held = partner.peer.committed.get(&owner).map_or(0, |theirs| theirs.watermark);
         let floor = self.members.get(&owner).map_or(0, |member| member.log.floor());
         let resets = held < floor || repairs;
+        let begun =
+            InFlight { first: 0, to: 0, floor: self.floor_of(peer, owner), until: now, pieces: VecDeque::new() };
+        let mut flight = flight.unwrap_or(begun);
         // The pieces of a reset must come in order: one at a time.
         let room = if resets { RESET_PIECE } else { PIECE };
         let (mut sent, mut more) = (0, false);
@@ -303,7 +306,13 @@ impl Engine {
 
     /// How far the peer's reset of this owner has come, as it last said.
     fn reset_of(&self, peer: u64, owner: u64) -> Option<u64> {
-        self.members.get(&peer)?.peer.resets.get(&owner).copied()
+        self.members.get(&peer)?.peer.resets.get(&owner).map(|(pos, _)| *pos)
+    }
+
+    /// The floor that the peer's reset of this owner is to reach: as it last said, or will find.
+    fn floor_of(&self, peer: u64, owner: u64) -> u64 {
+        let said = self.members.get(&peer).and_then(|m| m.peer.resets.get(&owner)).map(|(_, floor)| *floor);
+        said.or_else(|| self.members.get(&owner).map(|m| m.log.floor())).unwrap_or(0)
     }
 
     /// A segment of entries from `sender`. Gives whether more is held than before.

@@ -78,8 +78,11 @@ fn hot(node: &Node, key: &str, hertz: f64, seconds: f64) -> Result<String, Box<d
 
 /// What is seen here of a member: how many entries, and a number that is the same where the same is seen.
 fn holds(node: &Node, member: &str) -> Result<Json, Box<dyn Error>> {
-    let mut entries: Vec<_> =
-        node.get(Some(member), "", true, false)?.iter().map(|e| (e.entry.key().to_owned(), e.entry.value().to_vec())).collect();
+    let mut entries: Vec<_> = node
+        .get(Some(member), "", true, false)?
+        .iter()
+        .map(|e| (e.entry.key().to_owned(), e.entry.value().to_vec()))
+        .collect();
     entries.sort_unstable();
     let mut hasher = DefaultHasher::new();
     entries.hash(&mut hasher);
