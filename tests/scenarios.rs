@@ -370,3 +370,26 @@ fn a_newcomer_is_sent_all_while_keys_are_deleted() {
     converge(&mut world, seed, 10 * SECOND);
     settled(&mut world, seed);
 }
+
+/// Who has refused a value cannot pass it on: the others do not wait for it until they happen to meet its owner.
+#[test]
+fn a_value_that_most_refuse_is_had_of_its_owner() {
+    for seed in seeds(4) {
+        let mut world = World::new(seed, Network { loss: 0.02, ..Network::default() });
+        world.base.max_value_size = 1000;
+        cluster(&mut world, 59);
+        let owner = world.start("owner", &[0], |s| s.max_value_size = 16 << 20);
+        world.run(15 * SECOND);
+        let equal = |w: &World| w.nodes.iter().all(|n| n.engine.digest() == w.nodes[0].engine.digest());
+        assert!(world.run_until(30 * SECOND, 100 * MS, equal), "seed {seed}");
+        world.set(owner, "large", &[1; 5000], None);
+        assert!(world.run_until(5 * SECOND, 100 * MS, equal), "seed {seed}: some wait for a value that others refused");
+        for (id, limit) in [("late", 1000), ("late-large", 16 << 20)] {
+            let late = world.start(id, &[7], |s| s.max_value_size = limit);
+            assert!(world.run_until(10 * SECOND, 100 * MS, equal), "seed {seed}: {id} does not get on");
+            let has = !world.nodes[late].store.get(world.now, Some("owner"), "large", false).is_empty();
+            assert_eq!(has, limit > 5000, "seed {seed}: {id}");
+        }
+        must(seed, check::order(&mut world));
+    }
+}

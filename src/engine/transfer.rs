@@ -41,6 +41,9 @@ const ASK_PATIENCE: Duration = Duration::from_millis(50);
 /// Owners whose entries were asked for, remembered at most.
 const MAX_ASKED: usize = 1024;
 
+/// Owners that are asked for their own entries at a time, because others have not sent them.
+const OWNERS_ASKED: usize = 4;
+
 /// Of whom the entries of an owner were asked for last.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -86,24 +89,32 @@ impl Engine {
         self.ask_now(now, peer, &owners)
     }
 
-    /// Those of the owners that no other peer is being asked for, now being asked for of this one.
+    /// Those of the owners that no other peer is being asked for, now being asked for of this one. What did not come of the
+    /// one asked before is asked for of the owner itself, which alone is sure to have it: others may have refused it.
     pub(super) fn ask_now(&mut self, now: Time, peer: u64, owners: &[u64]) -> Vec<u64> {
         let until = now + self.patience(peer).max(ASK_PATIENCE);
-        let mut asked = Vec::new();
+        let (mut asked, mut of_owners) = (Vec::new(), Vec::new());
         for owner in owners {
-            let Some(watermark) = self.members.get(owner).map(|m| m.log.held().watermark) else { continue };
-            let ask = match self.transfers.asked.get(owner) {
-                Some(a) if a.until <= now => true,
-                Some(a) => a.peer == peer && a.watermark < watermark,
-                None => true,
+            let Some(member) = self.members.get(owner) else { continue };
+            let watermark = member.log.held().watermark;
+            let (ask, in_vain) = match self.transfers.asked.get(owner) {
+                Some(a) if a.until <= now => (true, a.watermark == watermark && a.peer != *owner),
+                Some(a) => (a.peer == peer && a.watermark < watermark, false),
+                None => (true, false),
             };
-            if ask {
-                if self.transfers.asked.len() >= MAX_ASKED {
-                    self.transfers.asked.retain(|_, a| a.until > now);
-                }
-                self.transfers.asked.insert(*owner, Asked { peer, watermark, until });
-                asked.push(*owner);
+            if !ask {
+                continue;
             }
+            if self.transfers.asked.len() >= MAX_ASKED {
+                self.transfers.asked.retain(|_, a| a.until > now);
+            }
+            let of_owner = in_vain && *owner != peer && member.is_present() && of_owners.len() < OWNERS_ASKED;
+            let peer = if of_owner { *owner } else { peer };
+            self.transfers.asked.insert(*owner, Asked { peer, watermark, until });
+            if of_owner { of_owners.push(*owner) } else { asked.push(*owner) }
+        }
+        for owner in of_owners {
+            self.ask_owner(owner);
         }
         asked
     }
