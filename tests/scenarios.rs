@@ -5,7 +5,7 @@ mod sim;
 use std::time::Duration;
 
 use rand::Rng;
-use sim::run::{MS, SECOND, at_rest, converge, must, seeds};
+use sim::run::{MS, SECOND, at_rest, cluster, converge, must, seeds};
 use sim::{Latency, Network, Start, World, check};
 
 /// Everything that must hold once all is quiet.
@@ -339,5 +339,58 @@ fn the_seeds_name_alone_heals_a_split() {
         world.dns.set("seeds.test", new);
         world.heal();
         converge(&mut world, seed, 120 * SECOND);
+    }
+}
+
+/// The floor of an owner that deletes now and then rises while a newcomer is being sent all of its entries.
+#[test]
+fn a_newcomer_is_sent_all_while_keys_are_deleted() {
+    let seed = 1;
+    let mut world = World::new(seed, Network { bandwidth: 2e6, ..Network::default() });
+    world.base.tombstone_grace = 40 * SECOND;
+    cluster(&mut world, 3);
+    for i in 0..6_000u32 {
+        let value: Vec<u8> = (0..1000).map(|_| world.rng.random()).collect();
+        world.set(0, &format!("key-{i}"), &value, None);
+    }
+    let sessions = |world: &mut World, range: std::ops::Range<u32>| {
+        for i in range {
+            world.set(0, &format!("session-{i}"), b"s", None);
+            world.delete(0, &format!("session-{}", i.saturating_sub(1)));
+            world.run(250 * MS);
+        }
+    };
+    sessions(&mut world, 0..240);
+    let before = world.sum("tombstone_collections");
+    let late = world.start("late", &[1], |_| ());
+    // It takes 3 seconds, and may begin again once.
+    sessions(&mut world, 240..280);
+    assert!(world.sum("tombstone_collections") > before, "the floor did not rise");
+    assert_eq!(world.nodes[late].store.get_prefix(world.now, Some("m0"), "key-", true).len(), 6_000);
+    assert!(world.nodes[late].store.is_synced());
+    converge(&mut world, seed, 10 * SECOND);
+    settled(&mut world, seed);
+}
+
+/// Who has refused a value cannot pass it on: the others do not wait for it until they happen to meet its owner.
+#[test]
+fn a_value_that_most_refuse_is_had_of_its_owner() {
+    for seed in seeds(4) {
+        let mut world = World::new(seed, Network { loss: 0.02, ..Network::default() });
+        world.base.max_value_size = 1000;
+        cluster(&mut world, 59);
+        let owner = world.start("owner", &[0], |s| s.max_value_size = 16 << 20);
+        world.run(15 * SECOND);
+        let equal = |w: &World| w.nodes.iter().all(|n| n.engine.digest() == w.nodes[0].engine.digest());
+        assert!(world.run_until(30 * SECOND, 100 * MS, equal), "seed {seed}");
+        world.set(owner, "large", &[1; 5000], None);
+        assert!(world.run_until(5 * SECOND, 100 * MS, equal), "seed {seed}: some wait for a value that others refused");
+        for (id, limit) in [("late", 1000), ("late-large", 16 << 20)] {
+            let late = world.start(id, &[7], |s| s.max_value_size = limit);
+            assert!(world.run_until(10 * SECOND, 100 * MS, equal), "seed {seed}: {id} does not get on");
+            let has = !world.nodes[late].store.get(world.now, Some("owner"), "large", false).is_empty();
+            assert_eq!(has, limit > 5000, "seed {seed}: {id}");
+        }
+        must(seed, check::order(&mut world));
     }
 }

@@ -239,8 +239,8 @@ impl Engine {
         }
     }
 
-    /// Asks an owner for all of its entries, from where its reset has come to.
-    fn ask_owner(&mut self, owner: u64) {
+    /// Asks an owner for what is lacking here of its entries: where they are fetched anew, from where that has come to.
+    pub(super) fn ask_owner(&mut self, owner: u64) {
         let (Some(row), Some(member)) = (self.row(owner), self.members.get(&owner)) else { return };
         let body = Statement::of_rows(Purpose::Inform, vec![row]).encode();
         self.out.frame(member.claim.target(), frame::kind::STATEMENT, &body, &mut self.counters);

@@ -466,7 +466,9 @@ impl Engine {
                 Some(pos) => pos >= flight.to,
                 None => row.held.has(flight.first) && row.held.has(flight.to),
             };
-            if arrived {
+            // A reset begins again when the floor rises, and what is under way from before is passed over.
+            let void = row.reset.is_some() && row.floor > flight.floor;
+            if arrived || void {
                 talk.in_flight.remove(&row.nonce);
             } else {
                 let left = flight.pieces.len();
@@ -478,7 +480,7 @@ impl Engine {
         }
         talk.stated(now, row.nonce, member::claim_rank(row.incarnation, row.status));
         match row.reset {
-            Some(pos) => _ = talk.resets.insert(row.nonce, pos),
+            Some(pos) => _ = talk.resets.insert(row.nonce, (pos, row.floor)),
             None => _ = talk.resets.remove(&row.nonce),
         }
         match talk.commit(now, row.nonce, &row.held) {

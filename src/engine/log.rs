@@ -399,6 +399,10 @@ impl Log {
     /// Raises the floor: tombstones at or below it are dropped.
     fn raise_floor(&mut self, floor: u64, store: &Store) {
         self.floor = floor;
+        if let Some(reset) = self.reset.as_mut().filter(|r| !r.repairs && r.floor < floor) {
+            // What was listed so far may have been deleted and collected since: it begins again.
+            *reset = Reset { floor, ..Reset::default() };
+        }
         while let Some(&seq) = self.tombstones.first().filter(|seq| **seq <= floor) {
             if let Some(entry) = self.remove(seq) {
                 store.forget(&entry);
@@ -413,9 +417,18 @@ impl Log {
         }
     }
 
-    /// The owner's side: collects tombstones written before `before`, and the oldest ones over `keep`, at or below the
+    /// The owner's side: collects tombstones written `grace` ago, and the oldest ones over `keep`, at or below the
     /// watermark. Gives whether the floor rose.
-    pub fn collect(&mut self, before: Time, keep: usize, store: &Store) -> bool {
+    ///
+    /// An eighth is waited for on top, of either: who is being sent all of it because of a floor begins again when that
+    /// rises, and would never come to an end where something is deleted now and then.
+    pub fn collect(&mut self, now: Time, grace: Duration, keep: usize, store: &Store) -> bool {
+        let late = now.back(grace + grace / 8);
+        let Some(oldest) = self.oldest_tombstone() else { return false };
+        if oldest > late && self.tombstones.len() <= keep.saturating_add(keep / 8) {
+            return false;
+        }
+        let before = now.back(grace);
         let mut floor = self.floor;
         for (i, seq) in self.tombstones.iter().enumerate() {
             let over = self.tombstones.len() - i > keep;
@@ -432,8 +445,8 @@ impl Log {
         rises
     }
 
-    /// When the oldest tombstone was written: nothing needs collecting before a grace period after that.
-    pub fn oldest_tombstone(&self) -> Option<Time> {
+    /// When the oldest tombstone was written.
+    fn oldest_tombstone(&self) -> Option<Time> {
         self.entry(*self.tombstones.first()?).map(|e| e.head().written())
     }
 

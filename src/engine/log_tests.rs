@@ -56,7 +56,7 @@ impl Owner {
         let to = self.store.drain_own(usize::MAX, |entry| self.log.put_own(entry));
         self.log.own_complete(to);
         if op.collect {
-            self.log.collect(now, usize::MAX, &self.store);
+            self.log.collect(now, Duration::ZERO, usize::MAX, &self.store);
         }
     }
 }
@@ -215,4 +215,37 @@ fn the_memory_of_stubs_is_bounded() {
     assert_eq!(log.stubs.len(), MAX_STUBS);
     assert_eq!(log.items.len(), MAX_STUBS);
     assert_eq!(log.serve_after, 10_000 - MAX_STUBS as u64);
+}
+
+#[test]
+fn the_floor_rises_in_steps() {
+    let (store, mut log, grace) = (store(), Log::default(), Duration::from_secs(80));
+    let mut rises = Vec::new();
+    for second in 0..300 {
+        let now = at(second * 1000);
+        let key = format!("k{second}");
+        store.set(now, &key, "", b"v", None, false).unwrap();
+        store.delete(now, &key).unwrap();
+        let to = store.drain_own(100, |entry| log.put_own(entry));
+        log.own_complete(to);
+        if log.collect(now, grace, 1000, &store) {
+            rises.push(second);
+        }
+        assert!(log.tombstones.len() <= 91, "{}", log.tombstones.len());
+    }
+    assert_eq!(rises.first(), Some(&90));
+    assert!(rises.windows(2).all(|w| w[1] - w[0] >= 10), "{rises:?}");
+
+    // So it does where there are too many.
+    let before = log.floor();
+    for i in 0..80 {
+        let (now, key) = (at(300_000), format!("more{i}"));
+        store.set(now, &key, "", b"v", None, false).unwrap();
+        store.delete(now, &key).unwrap();
+        let to = store.drain_own(100, |entry| log.put_own(entry));
+        log.own_complete(to);
+        log.collect(now, grace, 100, &store);
+        assert!(log.tombstones.len() <= 112, "{}", log.tombstones.len());
+    }
+    assert!(log.floor() > before);
 }

@@ -145,6 +145,8 @@ pub struct InFlight {
     pub first: u64,
     /// Up to this number.
     pub to: u64,
+    /// Of a reset: the floor that it is to reach, as the peer has said.
+    pub floor: u64,
     /// Taken for lost from then on.
     pub until: Time,
     /// On a stream: pieces of it that are not acknowledged, each with its last number and its bytes.
@@ -186,8 +188,8 @@ pub struct Talk {
     pub in_flight: BTreeMap<u64, InFlight>,
     /// Owners of whose entries it lacks some, to be sent when there is room on the way.
     pub backlog: Vec<u64>,
-    /// How far its resets have come, by owner.
-    pub resets: BTreeMap<u64, u64>,
+    /// How far its resets have come, and the floors that they are to reach, by owner.
+    pub resets: BTreeMap<u64, (u64, u64)>,
     /// It is not asked where it is before.
     pub ask_after: Time,
     /// Pages of the whole table are not sent again before.
@@ -422,7 +424,7 @@ mod tests {
         peer.tidy(start + TALK_KEPT / 2, me);
         assert_eq!(peer.committed[&other], held(7));
         let later = start + TALK_KEPT;
-        let flight = |until| InFlight { first: 1, to: 2, until, pieces: VecDeque::new() };
+        let flight = |until| InFlight { first: 1, to: 2, floor: 0, until, pieces: VecDeque::new() };
         peer.talk().in_flight.insert(other, flight(later + TALK_KEPT));
         peer.tidy(later, me);
         assert_eq!(peer.committed[&other], held(7), "something is under way to it");

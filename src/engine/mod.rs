@@ -582,7 +582,7 @@ impl Engine {
         let grace = self.settings.tombstone_grace;
         let keep = self.settings.max_keys_per_member;
         let me = self.members.get_mut(&self.me).expect("this node is always among its members");
-        if me.log.oldest_tombstone().is_some() && me.log.make().collect(now.back(grace), keep, &store) {
+        if me.log.get_mut().is_some_and(|log| log.collect(now, grace, keep, &store)) {
             self.counters.tombstone_collections += 1;
         }
         for member in self.members.values_mut() {

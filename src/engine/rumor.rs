@@ -50,6 +50,9 @@ const MAX_NOTED: usize = 256;
 /// How often whoever announced something, or holds what is missing, is asked for it.
 const PULLS: u32 = 6;
 
+/// From this time on the owner itself is asked: whoever announced it may hold a stub in its place.
+const OWN_PULL: u32 = 2;
+
 /// Members that told something within this time tell it on at the cost of what is spare, so that busy ones leave room.
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -463,9 +466,12 @@ impl Engine {
             self.rumors.pending.push_back(pending);
             return;
         }
-        let Some(target) = self.members.get(&pending.from).map(|m| m.claim.target()) else { return };
         pending.tries += 1;
         if pending.tries < PULLS {
+            if pending.tries >= OWN_PULL {
+                pending.from = pending.owner;
+            }
+            let Some(target) = self.members.get(&pending.from).map(|m| m.claim.target()) else { return };
             let rows = self.row(pending.owner).into_iter().collect();
             self.inform(target, rows);
             pending.at = now + self.pull_patience(pending.from, pending.tries);

@@ -41,6 +41,9 @@ const ASK_PATIENCE: Duration = Duration::from_millis(50);
 /// Owners whose entries were asked for, remembered at most.
 const MAX_ASKED: usize = 1024;
 
+/// Owners that are asked for their own entries at a time, because others have not sent them.
+const OWNERS_ASKED: usize = 4;
+
 /// Of whom the entries of an owner were asked for last.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -86,24 +89,32 @@ impl Engine {
         self.ask_now(now, peer, &owners)
     }
 
-    /// Those of the owners that no other peer is being asked for, now being asked for of this one.
+    /// Those of the owners that no other peer is being asked for, now being asked for of this one. What did not come of the
+    /// one asked before is asked for of the owner itself, which alone is sure to have it: others may have refused it.
     pub(super) fn ask_now(&mut self, now: Time, peer: u64, owners: &[u64]) -> Vec<u64> {
         let until = now + self.patience(peer).max(ASK_PATIENCE);
-        let mut asked = Vec::new();
+        let (mut asked, mut of_owners) = (Vec::new(), Vec::new());
         for owner in owners {
-            let Some(watermark) = self.members.get(owner).map(|m| m.log.held().watermark) else { continue };
-            let ask = match self.transfers.asked.get(owner) {
-                Some(a) if a.until <= now => true,
-                Some(a) => a.peer == peer && a.watermark < watermark,
-                None => true,
+            let Some(member) = self.members.get(owner) else { continue };
+            let watermark = member.log.held().watermark;
+            let (ask, in_vain) = match self.transfers.asked.get(owner) {
+                Some(a) if a.until <= now => (true, a.watermark == watermark && a.peer != *owner),
+                Some(a) => (a.peer == peer && a.watermark < watermark, false),
+                None => (true, false),
             };
-            if ask {
-                if self.transfers.asked.len() >= MAX_ASKED {
-                    self.transfers.asked.retain(|_, a| a.until > now);
-                }
-                self.transfers.asked.insert(*owner, Asked { peer, watermark, until });
-                asked.push(*owner);
+            if !ask {
+                continue;
             }
+            if self.transfers.asked.len() >= MAX_ASKED {
+                self.transfers.asked.retain(|_, a| a.until > now);
+            }
+            let of_owner = in_vain && *owner != peer && member.is_present() && of_owners.len() < OWNERS_ASKED;
+            let peer = if of_owner { *owner } else { peer };
+            self.transfers.asked.insert(*owner, Asked { peer, watermark, until });
+            if of_owner { of_owners.push(*owner) } else { asked.push(*owner) }
+        }
+        for owner in of_owners {
+            self.ask_owner(owner);
         }
         asked
     }
@@ -186,6 +197,7 @@ impl Engine {
 
     fn push_datagrams(&mut self, now: Time, peer: u64, owner: u64, target: Target, until: Time) -> usize {
         let (mut first, mut end, mut bytes) = (0, 0, 0);
+        let floor = self.floor_of(peer, owner);
         while bytes < 2 * BURST {
             let Some((body, to)) = self.next_segment(now, peer, owner, end, self.out.room()) else { break };
             if end == 0 {
@@ -199,7 +211,7 @@ impl Engine {
         if end > 0
             && let Some(partner) = self.members.get_mut(&peer)
         {
-            let flight = InFlight { first, to: end, until, pieces: VecDeque::new() };
+            let flight = InFlight { first, to: end, floor, until, pieces: VecDeque::new() };
             partner.peer.talk().in_flight.insert(owner, flight);
         }
         bytes
@@ -217,11 +229,13 @@ impl Engine {
     ) -> (usize, bool) {
         let Some(partner) = self.members.get_mut(&peer) else { return (0, false) };
         let flight = partner.peer.talked().and_then(|talk| talk.in_flight.remove(&owner)).filter(|f| f.until > now);
-        let mut flight = flight.unwrap_or(InFlight { first: 0, to: 0, until: now, pieces: VecDeque::new() });
         let repairs = owner == self.me && partner.peer.resets.contains_key(&owner);
         let held = partner.peer.committed.get(&owner).map_or(0, |theirs| theirs.watermark);
         let floor = self.members.get(&owner).map_or(0, |member| member.log.floor());
         let resets = held < floor || repairs;
+        let begun =
+            InFlight { first: 0, to: 0, floor: self.floor_of(peer, owner), until: now, pieces: VecDeque::new() };
+        let mut flight = flight.unwrap_or(begun);
         // The pieces of a reset must come in order: one at a time.
         let room = if resets { RESET_PIECE } else { PIECE };
         let (mut sent, mut more) = (0, false);
@@ -303,7 +317,13 @@ impl Engine {
 
     /// How far the peer's reset of this owner has come, as it last said.
     fn reset_of(&self, peer: u64, owner: u64) -> Option<u64> {
-        self.members.get(&peer)?.peer.resets.get(&owner).copied()
+        self.members.get(&peer)?.peer.resets.get(&owner).map(|(pos, _)| *pos)
+    }
+
+    /// The floor that the peer's reset of this owner is to reach: as it last said, or will find.
+    fn floor_of(&self, peer: u64, owner: u64) -> u64 {
+        let said = self.members.get(&peer).and_then(|m| m.peer.resets.get(&owner)).map(|(_, floor)| *floor);
+        said.or_else(|| self.members.get(&owner).map(|m| m.log.floor())).unwrap_or(0)
     }
 
     /// A segment of entries from `sender`. Gives whether more is held than before.
