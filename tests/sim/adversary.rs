@@ -220,11 +220,17 @@ impl Run<'_> {
         let members = self.world.members();
         let observers: Vec<usize> = members.iter().copied().step_by(members.len().div_ceil(20)).collect();
         check::at_rest(&mut self.world, &observers)?;
+        for _ in 0..3 {
+            let node = self.any();
+            check::at_once(&mut self.world, node)?;
+        }
         if let Some(bounds) = self.how.membership {
             self.world.run(bounds.back.max(bounds.gone) + SECOND);
             check::order(&mut self.world)?;
             membership::check(&self.world, bounds)?;
             membership::agreement(&self.world)?;
+            check::ends(&self.world)?;
+            check::sizes(&self.world)?;
         }
         self.report.processes = self.world.nodes.len();
         self.report.events = self.world.nodes.iter().map(|n| n.subscriber.events).sum();

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use cluster_gossip::store::event::{EntryView, Event};
+use cluster_gossip::store::own::key;
 use cluster_gossip::store::queue::TakeError;
 use cluster_gossip::time::Time;
 
@@ -166,6 +167,56 @@ pub fn same_keys(id: &str, wrote: &[(&str, u64)], has: &[(&str, u64)]) -> Result
     Ok(())
 }
 
+/// What counts against the limits is what is there: own keys at the writer, those of all members at the engine.
+pub fn sizes(world: &World) -> Result<(), String> {
+    let own = [key::TOPOLOGY, key::HEARTBEAT, key::LEFT, key::BANNED];
+    for n in world.members() {
+        let node = &world.nodes[n];
+        // Not what readers see: what has expired stays until its owner's delete comes.
+        let there = |nonce: u64| {
+            let entries = world.oracle.keys(nonce).chain(own).filter_map(|key| node.store.entry(key, nonce));
+            entries.filter(|e| !e.head().deleted).fold((0, 0), |(keys, bytes), e| (keys + 1, bytes + e.size()))
+        };
+        same_size(&node.id, "of its own", there(node.nonce), node.store.own_size())?;
+        let members = node.store.members.list(true);
+        let all = members.iter().map(|m| there(m.life.nonce)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let counted = (node.metric("keys") as usize, node.metric("state_bytes") as usize);
+        same_size(&node.id, "of all members", all, counted)?;
+    }
+    Ok(())
+}
+
+/// Keys and bytes that are there, and as they are counted.
+pub fn same_size(id: &str, whose: &str, there: (usize, usize), counted: (usize, usize)) -> Result<(), String> {
+    if there != counted {
+        return Err(format!("sizes: {id} has {there:?} keys and bytes {whose}, and counts {counted:?}"));
+    }
+    Ok(())
+}
+
+/// A value that is set while all is quiet reaches everyone as a rumor, long before the gossip interval would find it.
+pub fn at_once(world: &mut World, node: usize) -> Result<(), String> {
+    let within = Duration::from_millis(100);
+    let Some(seq) = world.set(node, "fresh", b"f", None) else { return Ok(()) };
+    let (id, nonce) = (world.nodes[node].id.clone(), world.nodes[node].nonce);
+    let has = |world: &World, n: usize| world.nodes[n].store.entry("fresh", nonce).is_some_and(|e| e.seq() >= seq);
+    let all = |world: &World| world.members().into_iter().all(|n| has(world, n));
+    if world.run_until(within, Duration::from_millis(5), all) {
+        return Ok(());
+    }
+    let without = world.members().into_iter().find(|n| !has(world, *n)).map_or("", |n| &world.nodes[n].id);
+    Err(format!("slow: what {id} set has not reached {without} within {within:?}, though all was quiet"))
+}
+
+/// The end of every time to live is told at every node. A while is left for those that have only just ended.
+pub fn ends(world: &World) -> Result<(), String> {
+    for n in world.members() {
+        let node = &world.nodes[n];
+        node.subscriber.ends(world.now.back(Duration::from_secs(2))).map_err(|e| format!("{e} (at {})", node.id))?;
+    }
+    Ok(())
+}
+
 /// Target → owner → number.
 pub type Offsets = HashMap<String, HashMap<String, u64>>;
 
@@ -234,6 +285,8 @@ pub fn at_rest(world: &mut World, observers: &[usize]) -> Result<(), String> {
     owners(world)?;
     offsets(world, observers, true)?;
     mirrors(world, &world.members())?;
+    ends(world)?;
+    sizes(world)?;
     queues(world)
 }
 

@@ -109,6 +109,11 @@ impl Oracle {
         Ok(())
     }
 
+    /// All keys that a life has ever written.
+    pub fn keys(&self, nonce: u64) -> impl Iterator<Item = &str> {
+        self.lives.get(&nonce).into_iter().flat_map(|life| life.keys.keys()).map(String::as_str)
+    }
+
     /// The keys that a life has now: what was written last, and neither deleted nor expired.
     pub fn now(&self, nonce: u64, now: Time) -> Vec<(&str, u64)> {
         let Some(life) = self.lives.get(&nonce) else { return Vec::new() };

@@ -197,6 +197,50 @@ fn a_picture_that_is_not_the_stores_is_reported() {
 }
 
 #[test]
+fn an_end_that_is_not_told_is_reported() {
+    let (mut subscriber, mut oracle, life) = told();
+    oracle.wrote(START, 7, "k", 4, Some(b"t"), Some(SECOND));
+    let first = entry(&life, "k", 4, Some(b"t"));
+    let head = EntryHead {
+        life: life.clone(),
+        type_url: "\0".into(),
+        expires: START + SECOND,
+        drained: true.into(),
+        ..*first.head()
+    };
+    let seen = event(kind::ENTRY_CHANGED, Some(Entry::new(head, "k", b"t")), None);
+    subscriber.check(&seen, &oracle, START).expect("as it was written");
+    subscriber.ends(START + SECOND).expect("it is not over yet");
+    fails(subscriber.ends(START + 2 * SECOND), "ends");
+    subscriber.check(&deleted(&life, 4), &oracle, START + SECOND).expect("its end");
+    subscriber.ends(START + 2 * SECOND).expect("it was told");
+}
+
+#[test]
+fn a_value_that_does_not_spread_at_once_is_reported() {
+    let mut world = at_rest(1, Network::default(), 8);
+    check::at_once(&mut world, 3).expect("nothing holds it up");
+    for other in (0..8).filter(|n| *n != 5) {
+        world.cuts.one_way(other, 5);
+    }
+    fails(check::at_once(&mut world, 3), "slow: what m3 set has not reached m5");
+}
+
+#[test]
+fn sizes_that_are_counted_wrongly_are_reported() {
+    check::same_size("a", "of its own", (2, 30), (2, 30)).expect("the same");
+    fails(check::same_size("a", "of its own", (2, 30), (3, 30)), "sizes");
+    fails(check::same_size("a", "of its own", (2, 30), (2, 31)), "sizes");
+    let mut world = at_rest(1, Network::default(), 3);
+    world.set(0, "k", b"v", None);
+    world.run(SECOND);
+    check::sizes(&world).expect("all is counted");
+    let kept = world.nodes[1].store.get(world.now, Some("m0"), "k", false).remove(0).entry;
+    world.nodes[1].store.forget(&kept);
+    fails(check::sizes(&world), "sizes");
+}
+
+#[test]
 fn an_offset_beyond_what_the_target_holds_is_reported() {
     let table = |n: u64| HashMap::from([("b".to_owned(), HashMap::from([("c".to_owned(), n)]))]);
     let nothing = |_: &str, _: &str| false;

@@ -153,6 +153,17 @@ impl Subscriber {
         self.removed.contains_key(&nonce)
     }
 
+    /// The end of every time to live was told, of those that ended before `before`.
+    pub fn ends(&self, before: Time) -> Result<(), String> {
+        for (id, keys) in &self.slots {
+            let over = keys.iter().filter(|(_, slot)| slot.fate == Fate::Seen && slot.expires < before);
+            if let Some((key, slot)) = over.min_by_key(|(key, _)| *key) {
+                return Err(format!("ends: {key:?} of {id} has expired, and that was not told: {slot:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// The picture that the events have made must be what the store gives, once all events are taken.
     pub fn mirror(&self, store: &Store, now: Time) -> Result<(), String> {
         let mut seen = 0;
