@@ -45,10 +45,9 @@ impl Engine {
         }
         let after = arc.from.wrapping_add(1);
         let mut members: Vec<u64> = if after <= arc.to {
-            self.ring.range((after, 0)..=(arc.to, u64::MAX)).map(|(_, nonce)| *nonce).collect()
+            self.ring.between(after, arc.to).to_vec()
         } else {
-            let wrapped = self.ring.range(..=(arc.to, u64::MAX));
-            self.ring.range((after, 0)..).chain(wrapped).map(|(_, nonce)| *nonce).collect()
+            [self.ring.between(after, u64::MAX), self.ring.between(0, arc.to)].concat()
         };
         members.retain(|nonce| *nonce != self.me);
         members

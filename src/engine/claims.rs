@@ -141,7 +141,7 @@ impl Engine {
     }
 
     fn spread_together(&mut self, now: Time, arc: Span, nonces: &[u64]) {
-        if nonces.is_empty() || self.others.is_empty() {
+        if nonces.is_empty() || self.others() == 0 {
             return;
         }
         if !self.claims.spend(now, nonces.len()) {

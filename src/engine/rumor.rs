@@ -260,7 +260,7 @@ impl Engine {
             let end = me.log.held().watermark;
             let theirs = Held { watermark: self.rumors.told, above: Vec::new() };
             let told = self.rumors.told;
-            if end <= told || !self.settings.rumors || self.others.is_empty() || !self.is_member() {
+            if end <= told || !self.settings.rumors || self.others() == 0 || !self.is_member() {
                 self.rumors.told = end;
                 return;
             }
@@ -331,7 +331,7 @@ impl Engine {
     /// How long a hop's acknowledgement is waited for.
     pub(super) fn hop_patience(&self, peer: u64) -> Duration {
         let usual = self.rumors.rtt_us;
-        let rtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(usual);
+        let rtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us()).or(usual);
         // Far above what is usual: more likely a process that stood still than a long way.
         let rtt = rtt.map(|us| us.min(usual.map_or(us, |usual| usual.saturating_mul(8))));
         rtt.map_or(UNMEASURED, |us| Duration::from_micros(us.into()) * 3).max(PATIENCE) + self.lag * 4

@@ -72,7 +72,7 @@ struct Message {
 impl Engine {
     /// How long to wait for what a peer sends, or for its acknowledgement of what is sent to it.
     pub(super) fn patience(&self, peer: u64) -> Duration {
-        let srtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(self.rumors.rtt_us);
+        let srtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us()).or(self.rumors.rtt_us);
         let srtt = srtt.map_or(Duration::from_millis(25), |us| Duration::from_micros(us.into()));
         (srtt * 4).clamp(Duration::from_millis(10), Duration::from_secs(2)) + self.lag * 4
     }

@@ -146,7 +146,13 @@ impl World {
         };
         let nonce = identity.nonce;
         let flags = Arc::new(Flags::default());
-        let store = Arc::new(Store::new(number as u64, identity.life(), settings.clone(), flags.clone()));
+        let store = Arc::new(Store::sharing(
+            number as u64,
+            identity.life(),
+            settings.clone(),
+            flags.clone(),
+            self.contacts.clone(),
+        ));
         let engine = Engine::new(settings.clone(), identity, store.clone(), self.now);
         let queue = Queue::new(0);
         if self.events != 0 {
