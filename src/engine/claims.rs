@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hashbrown::HashMap;
+
 use super::Engine;
 use super::arc::{ARCS, Span};
 use super::member::Member;
@@ -54,6 +56,8 @@ pub struct Claims {
     due: Option<Time>,
     last: Time,
     open: BTreeMap<(Time, u64), Hop>,
+    /// In how many of those each life is told.
+    awaited: HashMap<u64, u32>,
     next_id: u64,
     tokens: f64,
     filled: Time,
@@ -67,6 +71,7 @@ impl Claims {
             due: None,
             last: now,
             open: BTreeMap::new(),
+            awaited: HashMap::new(),
             next_id: 0,
             tokens: BURST,
             filled: now,
@@ -77,6 +82,33 @@ impl Claims {
     pub fn next_timeout(&self) -> Time {
         let open = self.open.first_key_value().map_or(Time::NEVER, |((at, _), _)| *at);
         open.min(self.due.unwrap_or(Time::NEVER))
+    }
+
+    /// Whether it is to be noted who knows of this life.
+    pub fn awaits(&self, nonce: u64) -> bool {
+        self.awaited.contains_key(&nonce)
+    }
+
+    fn put_open(&mut self, until: Time, hop: Hop) {
+        for nonce in hop.nonces.iter() {
+            *self.awaited.entry(*nonce).or_default() += 1;
+        }
+        self.next_id += 1;
+        self.open.insert((until, self.next_id), hop);
+    }
+
+    fn take_open(&mut self, now: Time) -> Option<Hop> {
+        let hop = self.open.first_entry().filter(|hop| hop.key().0 <= now)?.remove();
+        for nonce in hop.nonces.iter() {
+            match self.awaited.get_mut(nonce) {
+                Some(hops) if *hops > 1 => *hops -= 1,
+                _ => _ = self.awaited.remove(nonce),
+            }
+        }
+        if self.awaited.is_empty() {
+            self.awaited = HashMap::new();
+        }
+        Some(hop)
     }
 
     fn spend(&mut self, now: Time, records: usize) -> bool {
@@ -106,11 +138,7 @@ impl Engine {
 
     /// Tells what is due, and looks after hops that were not acknowledged.
     pub(super) fn claims_timeout(&mut self, now: Time) {
-        while let Some((&(at, id), _)) = self.claims.open.first_key_value() {
-            if at > now {
-                break;
-            }
-            let Some(hop) = self.claims.open.remove(&(at, id)) else { break };
+        while let Some(hop) = self.claims.take_open(now) {
             self.look_after_claims(now, hop);
         }
         if self.claims.due.is_none_or(|due| due > now) {
@@ -169,8 +197,7 @@ impl Engine {
         self.out.frame(to, frame::kind::CLAIMS, &body, &mut self.counters);
         if self.claims.open.len() < MAX_OPEN {
             let until = now + self.hop_patience(hop.peer);
-            self.claims.next_id += 1;
-            self.claims.open.insert((until, self.claims.next_id), hop);
+            self.claims.put_open(until, hop);
         }
     }
 

@@ -36,12 +36,7 @@ impl Engine {
         for seed in &self.seeds {
             writeln!(page, "  {}", seed.describe(now))?;
         }
-        writeln!(
-            page,
-            "members: {} present, {} departed",
-            self.others() + 1,
-            self.members.len() - self.others() - 1
-        )?;
+        writeln!(page, "members: {} present, {} departed", self.others() + 1, self.members.len() - self.others() - 1)?;
         let mut members: Vec<&Member> = self.members.values().collect();
         members.sort_by(|a, b| a.claim.life.id.cmp(&b.claim.life.id));
         for member in members.iter().take(MEMBER_LINES) {

@@ -457,6 +457,7 @@ impl Engine {
     }
 
     fn commit(&mut self, now: Time, sender: u64, row: &Row) {
+        let awaited = self.claims.awaits(row.nonce);
         let Some(member) = self.members.get_mut(&sender) else { return };
         let talk = member.peer.talk();
         if let Some(flight) = talk.in_flight.get_mut(&row.nonce) {
@@ -474,7 +475,9 @@ impl Engine {
                 }
             }
         }
-        talk.stated(now, row.nonce, member::claim_rank(row.incarnation, row.status));
+        if awaited {
+            talk.stated(now, row.nonce, member::claim_rank(row.incarnation, row.status));
+        }
         match row.reset {
             Some(pos) => _ = talk.resets.insert(row.nonce, pos),
             None => _ = talk.resets.remove(&row.nonce),

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::log::Log;
+use super::offsets::{MAX_OFFSETS, Offsets};
 use super::outbox::Target;
 use super::rare::{Empty, Rare};
 use crate::store::Store;
@@ -215,8 +216,8 @@ pub struct Talk {
     /// When the peer last said what it knows or holds.
     last: Time,
     /// What it has said to hold of single owners since it was proven equal. Bounded.
-    pub committed: BTreeMap<u64, Held>,
-    /// What it has said to know of single lives. Bounded.
+    pub committed: Offsets,
+    /// What it has said to know of single lives whose records were told it. Bounded.
     pub claims: BTreeMap<u64, ClaimRank>,
     /// What is under way to it.
     pub in_flight: BTreeMap<u64, InFlight>,
@@ -234,7 +235,7 @@ impl Empty for Talk {
     fn empty() -> &'static Talk {
         static EMPTY: Talk = Talk {
             last: Time::from_micros(0),
-            committed: BTreeMap::new(),
+            committed: Offsets::empty(),
             claims: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             backlog: Vec::new(),
@@ -254,9 +255,6 @@ pub const SEEN_KEPT: Duration = Duration::from_secs(60);
 
 /// A round trip is far out if it is more than four times the average, and this on top.
 const FAR_OUT_US: u32 = 10_000;
-
-/// So many single offsets are kept for a peer; those over it are asked for again.
-const MAX_COMMITTED: usize = 1024;
 
 impl Deref for Peer {
     type Target = Seen;
@@ -307,7 +305,7 @@ impl Peer {
     /// Is equal as of a position: what it has said of single owners tells nothing more.
     pub fn equal(&mut self) {
         if let Some(talk) = self.talked() {
-            talk.committed = BTreeMap::new();
+            talk.committed = Offsets::default();
             talk.in_flight = BTreeMap::new();
         }
     }
@@ -321,8 +319,8 @@ impl Peer {
             if wanted || !talk.backlog.is_empty() || talk.in_flight.values().any(|f| f.until > now) {
                 return;
             }
-            if let Some(held) = talk.committed.get(&own.nonce) {
-                seen.held_of_me = held.watermark;
+            if let Some(watermark) = talk.committed.watermark(own.nonce) {
+                seen.held_of_me = watermark;
             }
             seen.talk.take();
         }
@@ -340,7 +338,7 @@ impl Peer {
     /// The watermark that it is known to hold of an owner, by what it has said.
     pub fn offset(&self, owner: u64, me: u64) -> Option<u64> {
         let kept = (owner == me && self.held_of_me > 0).then_some(self.held_of_me);
-        self.committed.get(&owner).map(|held| held.watermark).or(kept)
+        self.committed.watermark(owner).or(kept)
     }
 
     /// Takes a measured round trip into the average (RFC 6298, alpha 1/8).
@@ -363,23 +361,19 @@ impl Talk {
     /// Notes what the peer says to hold of an owner. Gives how that compares with what was known.
     pub fn commit(&mut self, now: Time, owner: u64, held: &Held) -> Commit {
         self.last = now;
-        let known = self.committed.get(&owner);
-        let commit = match known {
-            Some(known) if known == held => return Commit::Same,
-            Some(known) if !held.covers(known) => Commit::Less,
+        let commit = match self.committed.get(owner) {
+            Some(known) if known == *held => return Commit::Same,
+            Some(known) if !held.covers(&known) => Commit::Less,
             _ => Commit::More,
         };
-        if known.is_none() && self.committed.len() >= MAX_COMMITTED {
-            self.committed.pop_first();
-        }
-        self.committed.insert(owner, held.clone());
+        self.committed.insert(owner, held);
         commit
     }
 
     /// Notes what the peer says to know of a life.
     pub fn stated(&mut self, now: Time, nonce: u64, rank: ClaimRank) {
         self.last = now;
-        if self.claims.len() >= MAX_COMMITTED && !self.claims.contains_key(&nonce) {
+        if self.claims.len() >= MAX_OFFSETS && !self.claims.contains_key(&nonce) {
             self.claims.pop_first();
         }
         self.claims.insert(nonce, rank);
@@ -432,13 +426,7 @@ impl OfLife for Member {
 impl Member {
     /// A member of which nothing but its record is known.
     pub fn new(claim: Claim) -> Member {
-        Member {
-            claim,
-            log: Rare::default(),
-            position: 0,
-            terms: Roots::default(),
-            peer: Peer::default(),
-        }
+        Member { claim, log: Rare::default(), position: 0, terms: Roots::default(), peer: Peer::default() }
     }
 
     /// Whether it has answered what it was asked last, and nobody suspects it.
@@ -494,11 +482,11 @@ mod tests {
         assert_eq!(talk.commit(now, 1, &held(5)), Commit::More);
         assert_eq!(talk.commit(now, 1, &held(5)), Commit::Same);
         assert_eq!(talk.commit(now, 1, &held(3)), Commit::Less);
-        assert_eq!(talk.committed[&1], held(3));
+        assert_eq!(talk.committed.get(1), Some(held(3)));
         for owner in 2..10_000 {
             talk.commit(now, owner, &held(1));
         }
-        assert_eq!(talk.committed.len(), MAX_COMMITTED);
+        assert_eq!(talk.committed.len(), MAX_OFFSETS);
     }
 
     #[test]
@@ -509,12 +497,12 @@ mod tests {
         peer.talk().commit(start, other, &held(7));
         peer.talk().stated(start, other, claim_rank(1, MemberStatus::Alive));
         peer.tidy(start + TALK_KEPT / 2, &own);
-        assert_eq!(peer.committed[&other], held(7));
+        assert_eq!(peer.committed.get(other), Some(held(7)));
         let later = start + TALK_KEPT;
         let flight = |until| InFlight { first: 1, to: 2, until, pieces: VecDeque::new() };
         peer.talk().in_flight.insert(other, flight(later + TALK_KEPT));
         peer.tidy(later, &own);
-        assert_eq!(peer.committed[&other], held(7), "something is under way to it");
+        assert_eq!(peer.committed.get(other), Some(held(7)), "something is under way to it");
         assert_eq!((peer.offset(other, me), peer.offset(me, me)), (Some(7), None));
         peer.talk().in_flight.insert(other, flight(later));
         peer.talk().commit(later, me, &held(3));

@@ -383,11 +383,7 @@ impl Engine {
         let stays = |nonce: &u64| gone.binary_search(nonce).is_err();
         for member in self.members.values_mut() {
             let Some(talk) = member.peer.talked() else { continue };
-            if gone.len() < talk.committed.len() {
-                gone.iter().for_each(|nonce| drop(talk.committed.remove(nonce)));
-            } else {
-                talk.committed.retain(|nonce, _| stays(nonce));
-            }
+            talk.committed.retain(|nonce| stays(&nonce));
             talk.in_flight.retain(|nonce, _| stays(nonce));
             talk.resets.retain(|nonce, _| stays(nonce));
         }

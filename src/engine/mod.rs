@@ -23,6 +23,7 @@ mod log;
 mod member;
 mod membership;
 mod metrics;
+mod offsets;
 mod outbox;
 mod probe;
 mod rare;

@@ -462,7 +462,9 @@ impl Engine {
     /// shows.
     pub(super) fn note_stream_failed(&mut self, now: Time, to: std::net::SocketAddr, error: &str) {
         let here = |nonce: &&u64| self.members.get(*nonce).is_some_and(|m| m.claim.address == to);
-        let Some(target) = self.ring.members().iter().filter(|nonce| **nonce != self.me).find(here).copied() else { return };
+        let Some(target) = self.ring.members().iter().filter(|nonce| **nonce != self.me).find(here).copied() else {
+            return;
+        };
         let asked = |p: &Probe| p.target == target && matches!(p.why, Why::Stream(_));
         if !self.probes.open.values().any(asked) {
             self.probe(now, target, Why::Stream(error.into()));

@@ -381,7 +381,7 @@ impl Engine {
     fn holds(&self, peer: u64, owner: u64, to: u64) -> bool {
         let Some(member) = self.members.get(&peer) else { return false };
         self.members.get(&owner).is_some_and(|o| o.position <= member.peer.proven)
-            || member.peer.committed.get(&owner).is_some_and(|held| held.has(to))
+            || member.peer.committed.get(owner).is_some_and(|held| held.has(to))
     }
 
     fn has(&self, owner: u64, to: u64) -> bool {
@@ -510,7 +510,7 @@ impl Engine {
     /// A peer holds more of an owner than this node does. Gives whether it is asked for that later, if need be.
     pub(super) fn ask_later(&mut self, now: Time, peer: u64, owner: u64) -> bool {
         let Some(member) = self.members.get(&owner) else { return false };
-        let theirs = self.members.get(&peer).and_then(|p| p.peer.committed.get(&owner)).map_or(0, |h| h.watermark);
+        let theirs = self.members.get(&peer).and_then(|p| p.peer.committed.watermark(owner)).unwrap_or(0);
         if theirs <= member.log.held().watermark || self.rumors.gaps.len() >= MAX_NOTED {
             return false;
         }
