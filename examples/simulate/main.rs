@@ -112,15 +112,27 @@ fn grown(options: &Options, n: usize, events: u32) -> Result<World, String> {
     let mut world = World::new(options.seed, options.net.clone());
     world.base = adversary::settings(&options.settings)?;
     world.events = events;
+    if options.acquainted {
+        for i in 0..n {
+            world.start(&format!("m{i}"), &[], |_| ());
+        }
+        world.acquaint();
+        return rested(world, n, Duration::ZERO);
+    }
     // Some seeds that all know, and members that come one after the other: so do clusters grow.
     for i in 0..n {
         let seeds: Vec<usize> = (0..i.min(3)).collect();
         world.start(&format!("m{i}"), &seeds, |_| ());
         world.run(MS);
     }
+    rested(world, n, 300 * SECOND)
+}
+
+/// The world once all know all, within `limit`, and have come to rest.
+fn rested(mut world: World, n: usize, limit: Duration) -> Result<World, String> {
     let all = |w: &World| w.nodes.iter().all(|node| node.store.members.present() == n);
-    if !world.run_until(300 * SECOND, 500 * MS, all) {
-        return Err(format!("{n} members do not all know each other after 300 s"));
+    if !world.run_until(limit, 500 * MS, all) {
+        return Err(format!("{n} members do not all know each other after {limit:?}"));
     }
     world.run(10 * SECOND);
     checked(&world)?;

@@ -21,6 +21,8 @@ Simulates a cluster: virtual time, one seed for everything, the engine and the e
       churn      members come, leave and crash while values are set: time until all agree
       adversary  faults of every kind, and every invariant checked; --seeds seeds, or new ones for --wall seconds
   --members N        how many (100)
+  --begin WORD       how the cluster comes to be: joined, one member after the other; or acquainted, all told of all
+                     at once, for thousands of members (joined)
   --seed N           seeds everything (1); the same one gives the same run
   --latency TEXT     ms: 0.2  0.2+exp(0.3)  1+uniform(200)  0.2+lognormal(0.5,1)  (0.2+exp(0.3))
   --loss X           share of datagrams that are lost, 0 to 1 (0); also --duplicate, --corrupt and --reorder
@@ -43,6 +45,8 @@ Simulates a cluster: virtual time, one seed for everything, the engine and the e
 pub struct Options {
     pub scenario: String,
     pub members: Option<usize>,
+    /// All members are told of all others at the beginning, instead of joining.
+    pub acquainted: bool,
     pub seed: u64,
     pub net: Network,
     pub size: usize,
@@ -84,6 +88,7 @@ impl Options {
         let mut options = Options {
             scenario: "spread".into(),
             members: None,
+            acquainted: false,
             seed: 1,
             net: Network::default(),
             size: 1024,
@@ -119,6 +124,13 @@ impl Options {
         match name {
             "--scenario" => self.scenario = value.into(),
             "--members" => self.members = Some(number(name, value)?),
+            "--begin" => {
+                self.acquainted = match value {
+                    "joined" => false,
+                    "acquainted" => true,
+                    _ => return Err(format!("--begin: {value:?} is neither joined nor acquainted")),
+                }
+            }
             "--seed" => self.seed = number(name, value)?,
             "--latency" => self.net.latency = Latency::parse(value)?,
             "--loss" => self.net.loss = share(name, value)?,

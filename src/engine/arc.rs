@@ -45,10 +45,9 @@ impl Engine {
         }
         let after = arc.from.wrapping_add(1);
         let mut members: Vec<u64> = if after <= arc.to {
-            self.ring.range((after, 0)..=(arc.to, u64::MAX)).map(|(_, nonce)| *nonce).collect()
+            self.ring.between(after, arc.to).to_vec()
         } else {
-            let wrapped = self.ring.range(..=(arc.to, u64::MAX));
-            self.ring.range((after, 0)..).chain(wrapped).map(|(_, nonce)| *nonce).collect()
+            [self.ring.between(after, u64::MAX), self.ring.between(0, arc.to)].concat()
         };
         members.retain(|nonce| *nonce != self.me);
         members
@@ -84,7 +83,7 @@ impl Engine {
                 // One that has answered lately, if there is one, so that a dead member costs no time.
                 let start = self.rng.random_range(0..piece.len());
                 let mut order = piece[start..].iter().chain(&piece[..start]);
-                let answers = |n: &&u64| self.members.get(*n).is_some_and(|m| m.answers());
+                let answers = |n: &&u64| self.members.get(n).is_some_and(|m| m.answers());
                 if let Some(peer) = order.clone().find(answers).or(order.next()).copied() {
                     hops.push((peer, Span { from, to: end }));
                 }

@@ -222,9 +222,9 @@ impl Engine {
 
     /// The generation of the life of this id that is known, and the number of its last heartbeat.
     fn last_heartbeat(&self, id: &str) -> Option<(u64, u64)> {
-        let nonce = self.ids.get(id)?;
-        let number = self.store.entry(key::HEARTBEAT, *nonce).map_or(0, |entry| entry.seq());
-        Some((self.members.get(nonce)?.claim.life.generation, number))
+        let nonce = self.latest(id)?;
+        let number = self.store.entry(key::HEARTBEAT, nonce).map_or(0, |entry| entry.seq());
+        Some((self.members.get(&nonce)?.claim.life.generation, number))
     }
 
     /// Whether the ban for a heartbeat is over: a later one is known, or the member is not even known any more.
@@ -385,13 +385,13 @@ impl Engine {
 
     /// Entries of the member with this id that came at `now`.
     fn came_at(&self, now: Time, id: &str) -> Vec<Entry> {
-        let member = self.ids.get(id).and_then(|nonce| self.members.get(nonce));
+        let member = self.latest(id).and_then(|nonce| self.members.get(&nonce));
         let entries = member.into_iter().flat_map(|m| m.log.entries());
         entries.filter(|e| e.head().received == now).cloned().collect()
     }
 
     fn ban_took_effect(&mut self, now: Time, id: &str, banned: bool, before: Option<&Hidden>) {
-        let Some(&nonce) = self.ids.get(id) else { return };
+        let Some(nonce) = self.latest(id) else { return };
         self.log(now, Level::Info, || {
             format!("member {id:?} is {}", if banned { "banned" } else { "no longer banned" })
         });
@@ -426,7 +426,7 @@ impl Engine {
     /// A member has gone: some of those who stay take its bans over, so that they do not go with it, and newcomers hear of them.
     pub(super) fn inherit_bans(&mut self, now: Time, nonce: u64) {
         let Some(entry) = self.store.entry(key::BANNED, nonce) else { return };
-        let heirs: Vec<u64> = self.ring.iter().map(|(_, n)| *n).filter(|n| *n != nonce).take(HEIRS).collect();
+        let heirs: Vec<u64> = self.ring.members().iter().copied().filter(|n| *n != nonce).take(HEIRS).collect();
         if !heirs.contains(&self.me) {
             return;
         }
@@ -444,7 +444,7 @@ impl Engine {
     /// A member as hosts are to see it.
     pub(super) fn view(&self, nonce: u64) -> Option<MemberView> {
         let member = self.members.get(&nonce)?;
-        let mut view = member.claim.view(member.peer.srtt_us, nonce == self.me);
+        let mut view = member.claim.view(member.peer.srtt_us(), nonce == self.me);
         if view.status.is_present() && self.bans.effective.contains_key(view.life.id.as_str()) {
             view.status = MemberStatus::Banned;
         }

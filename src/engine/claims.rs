@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hashbrown::HashMap;
+
 use super::Engine;
 use super::arc::{ARCS, Span};
 use super::hops::{Allowance, COALESCE, Hops, MAX_FAILED};
@@ -49,6 +51,8 @@ pub struct Claims {
     due: Option<Time>,
     last: Time,
     open: Hops<Hop>,
+    /// In how many of those each life is told.
+    awaited: HashMap<u64, u32>,
     allowance: Allowance,
     /// What was learnt otherwise than down the tree, lately: nobody on this node's arc has been told.
     untold: BTreeMap<u64, (ClaimRank, Time)>,
@@ -62,6 +66,7 @@ impl Claims {
             due: None,
             last: now,
             open: Hops::new(),
+            awaited: HashMap::new(),
             allowance: Allowance::new(now, RATE, BURST),
             untold: BTreeMap::new(),
         }
@@ -87,6 +92,34 @@ impl Claims {
         self.untold.remove(&nonce).is_some_and(|(known, at)| known == rank && now.since(at) < UNTOLD)
     }
 
+    /// Whether it is to be noted who knows of this life.
+    pub fn awaits(&self, nonce: u64) -> bool {
+        self.awaited.contains_key(&nonce)
+    }
+
+    fn put_open(&mut self, until: Time, hop: Hop) {
+        let nonces = hop.nonces.clone();
+        if self.open.add(until, hop) {
+            for nonce in nonces.iter() {
+                *self.awaited.entry(*nonce).or_default() += 1;
+            }
+        }
+    }
+
+    fn take_open(&mut self, now: Time) -> Option<Hop> {
+        let hop = self.open.pop_due(now)?;
+        for nonce in hop.nonces.iter() {
+            match self.awaited.get_mut(nonce) {
+                Some(hops) if *hops > 1 => *hops -= 1,
+                _ => _ = self.awaited.remove(nonce),
+            }
+        }
+        if self.awaited.is_empty() {
+            self.awaited = HashMap::new();
+        }
+        Some(hop)
+    }
+
     fn spend(&mut self, now: Time, records: usize) -> bool {
         self.allowance.spend(now, records * RECORD * ARCS, 0.0)
     }
@@ -107,7 +140,7 @@ impl Engine {
 
     /// Tells what is due, and looks after hops that were not acknowledged.
     pub(super) fn claims_timeout(&mut self, now: Time) {
-        while let Some(hop) = self.claims.open.pop_due(now) {
+        while let Some(hop) = self.claims.take_open(now) {
             self.look_after_claims(now, hop);
         }
         if self.claims.due.is_none_or(|due| due > now) {
@@ -138,7 +171,7 @@ impl Engine {
     }
 
     fn spread_together(&mut self, now: Time, arc: Span, nonces: &[u64]) {
-        if nonces.is_empty() || self.others.is_empty() {
+        if nonces.is_empty() || self.others() == 0 {
             return;
         }
         if !self.claims.spend(now, nonces.len()) {
@@ -165,7 +198,7 @@ impl Engine {
         self.put_claims(now, &hop.nonces, &mut body);
         self.out.frame(to, frame::kind::CLAIMS, &body, &mut self.counters);
         let until = now + self.hop_patience(hop.peer);
-        self.claims.open.add(until, hop);
+        self.claims.put_open(until, hop);
     }
 
     /// A hop's time is over: acknowledged, tried once more, or its arc served without it.

@@ -127,7 +127,7 @@ impl Engine {
         let from = self.contents.from;
         let mut owners = self.owners_in(from, u64::MAX);
         let bytes = |engine: &Engine, owner: &u64| engine.members.get(owner).map_or(0, |m| m.log.size().1 + 1);
-        let all: usize = self.ring.iter().map(|(_, owner)| bytes(self, owner)).sum();
+        let all: usize = self.ring.members().iter().map(|owner| bytes(self, owner)).sum();
         let mut taken = 0;
         let mut to = u64::MAX;
         for (i, owner) in owners.iter().enumerate() {
@@ -147,7 +147,7 @@ impl Engine {
 
     /// Present members with nonces in a range, in order.
     fn owners_in(&self, lo: u64, hi: u64) -> Vec<u64> {
-        let mut owners: Vec<u64> = self.ring.iter().map(|(_, n)| *n).filter(|n| (lo..=hi).contains(n)).collect();
+        let mut owners: Vec<u64> = self.ring.members().iter().copied().filter(|n| (lo..=hi).contains(n)).collect();
         owners.sort_unstable();
         owners
     }

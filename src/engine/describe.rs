@@ -36,18 +36,13 @@ impl Engine {
         for seed in &self.seeds {
             writeln!(page, "  {}", seed.describe(now))?;
         }
-        writeln!(
-            page,
-            "members: {} present, {} departed",
-            self.others.len() + 1,
-            self.members.len() - self.others.len() - 1
-        )?;
+        writeln!(page, "members: {} present, {} departed", self.others() + 1, self.members.len() - self.others() - 1)?;
         let mut members: Vec<&Member> = self.members.values().collect();
         members.sort_by(|a, b| a.claim.life.id.cmp(&b.claim.life.id));
         for member in members.iter().take(MEMBER_LINES) {
             let (claim, peer) = (&member.claim, &member.peer);
             let rtt =
-                peer.srtt_us.map_or("rtt unknown".to_owned(), |us| format!("rtt {:.2} ms", f64::from(us) / 1000.0));
+                peer.srtt_us().map_or("rtt unknown".to_owned(), |us| format!("rtt {:.2} ms", f64::from(us) / 1000.0));
             let (keys, bytes) = member.log.size();
             write!(
                 page,
@@ -90,7 +85,7 @@ impl Engine {
         let mut targets = serde_json::Map::new();
         for (nonce, target) in self.members.iter().filter(|(n, m)| **n != self.me && m.is_present()) {
             let mut owners = serde_json::Map::new();
-            for (owner_nonce, owner) in &self.members {
+            for (owner_nonce, owner) in self.members.iter() {
                 // Fingerprints are over present members: they prove nothing about what is held of departed ones.
                 let proven = owner.is_present() && owner.position <= target.peer.proven;
                 let offset = if owner_nonce == nonce || proven {
@@ -123,11 +118,11 @@ impl Engine {
         let gauge = |name, help, value: usize| Metric { name, help, gauge: true, value: value as u64 };
         let mut all = self.counters.metrics();
         let (keys, bytes) = self.members.values().map(|m| m.log.size()).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-        all.push(gauge("members_present", "Members that are here, this node included", self.others.len() + 1));
+        all.push(gauge("members_present", "Members that are here, this node included", self.others() + 1));
         all.push(gauge(
             "members_departed",
             "Members that are gone and whose state is kept",
-            self.members.len() - self.others.len() - 1,
+            self.members.len() - self.others() - 1,
         ));
         all.push(gauge("departed_records", "Members that are gone and only remembered", self.departed.len()));
         all.push(gauge("health", "Points against this node itself: 0 is well", self.probes.health as usize));

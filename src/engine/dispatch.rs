@@ -97,7 +97,7 @@ impl Engine {
         }
         let mut moved = false;
         if let Some(member) = self.members.get_mut(&head.sender) {
-            member.peer.heard = now;
+            member.peer.seen().heard = now;
             member.peer.unanswered = 0;
             moved = path == Path::Datagram && member.claim.address != from && member.peer.ask_after <= now;
             if moved {

@@ -75,7 +75,7 @@ impl Engine {
             return;
         }
         // Rumors have told it; one comparison is enough to make certain, whichever of two members asks.
-        if self.agreed >= head || self.others.is_empty() {
+        if self.agreed >= head || self.others() == 0 {
             return;
         }
         let again = std::mem::replace(&mut self.asked_at, head) == head;
@@ -92,10 +92,10 @@ impl Engine {
     /// serves two, none is left out, and other pairs form with each change.
     fn partner(&self) -> Option<u64> {
         let n = self.ring.len() as u64;
-        let me = self.ring.range(..(self.place(self.me), self.me)).count() as u64;
+        let me = self.ring.rank(self.me) as u64;
         let axis = super::membership::member_term(self.cluster, self.roots.digest(), 0) % n;
         let mirrored = (axis + n - me) % n;
-        let (_, nonce) = self.ring.iter().nth(mirrored as usize)?;
+        let nonce = self.ring.members().get(mirrored as usize)?;
         self.members.get(nonce).filter(|m| *nonce != self.me && m.peer.unanswered == 0).map(|_| *nonce)
     }
 
@@ -112,13 +112,15 @@ impl Engine {
     pub(super) fn measured(&mut self, nonce: u64, rtt: Duration) {
         let Some(member) = self.members.get_mut(&nonce) else { return };
         member.peer.measured(rtt);
-        let rtt = member.peer.srtt_us;
+        let rtt = member.peer.srtt_us();
         self.rumors.rtt_us = match (self.rumors.rtt_us, rtt) {
             // One process that stood still says little about the others.
             (Some(usual), Some(rtt)) => Some(usual - usual / 8 + rtt.min(usual.saturating_mul(2)).div_ceil(8)),
             (usual, rtt) => rtt.or(usual),
         };
-        self.store.members.update(nonce, |row| row.rtt_us = rtt);
+        if let Some(us) = rtt {
+            self.store.members.set_rtt(nonce, us);
+        }
     }
 
     /// Whether this node takes part: it has not left, and no other process has its id.
@@ -142,7 +144,7 @@ impl Engine {
             member.peer.unanswered = member.peer.unanswered.saturating_add(1);
         }
         let with_rows = !rows.is_empty();
-        member.peer.request = Some(Box::new(member::Request { id, sent: now, position, digest, with_rows }));
+        member.peer.seen().request = Some(Box::new(member::Request { id, sent: now, position, digest, with_rows }));
         let target = member.claim.target();
         self.counters.exchanges_started += 1;
         self.send_statement(
@@ -204,7 +206,7 @@ impl Engine {
     pub(super) fn handle_statement(&mut self, now: Time, sender: u64, mut statement: Statement) {
         let Some(member) = self.members.get_mut(&sender) else { return };
         let answers = matches!(statement.purpose, Purpose::Reply | Purpose::Equal);
-        let request = member.peer.request.take_if(|r| answers && r.id == statement.id);
+        let request = member.peer.take_request(|r| answers && r.id == statement.id);
         if let Some(request) = &request {
             self.measured(sender, now.since(request.sent));
         } else if answers {
@@ -314,7 +316,7 @@ impl Engine {
         self.agreed = self.agreed.max(position);
         if let Some(member) = self.members.get_mut(&sender) {
             if member.peer.proven < position {
-                member.peer.proven = position;
+                member.peer.seen().proven = position;
                 self.counters.equal_proofs += 1;
             }
             member.peer.equal();
@@ -459,6 +461,7 @@ impl Engine {
     }
 
     fn commit(&mut self, now: Time, sender: u64, row: &Row) {
+        let awaited = self.claims.awaits(row.nonce);
         let Some(member) = self.members.get_mut(&sender) else { return };
         let talk = member.peer.talk();
         if let Some(flight) = talk.in_flight.get_mut(&row.nonce) {
@@ -478,7 +481,9 @@ impl Engine {
                 }
             }
         }
-        talk.stated(now, row.nonce, member::claim_rank(row.incarnation, row.status));
+        if awaited {
+            talk.stated(now, row.nonce, member::claim_rank(row.incarnation, row.status));
+        }
         match row.reset {
             Some(pos) => _ = talk.resets.insert(row.nonce, (pos, row.floor)),
             None => _ = talk.resets.remove(&row.nonce),
@@ -527,7 +532,7 @@ impl Engine {
     /// Sums of what members add to the fingerprints, by the highest bits of their nonces.
     fn buckets(&self, bits: u32) -> Vec<u32> {
         let mut sums = vec![0u32; 1 << bits];
-        for (nonce, member) in &self.members {
+        for (nonce, member) in self.members.iter() {
             let sum = &mut sums[(nonce >> (64 - bits)) as usize];
             *sum = sum.wrapping_add(member.terms.digest() as u32);
         }
@@ -558,7 +563,7 @@ impl Engine {
     /// Sends all rows of the ranges of nonces, so that an absent row says something too.
     fn send_ranges(&mut self, now: Time, nonce: u64, ranges: &[(u64, u64)]) {
         let Some(target) = self.members.get(&nonce).map(|m| m.claim.target()) else { return };
-        let mut present: Vec<u64> = self.ring.iter().map(|(_, nonce)| *nonce).collect();
+        let mut present: Vec<u64> = self.ring.members().to_vec();
         present.sort_unstable();
         let mut frames = Vec::new();
         for &(lo, hi) in ranges {

@@ -30,12 +30,14 @@ impl<T> Hops<T> {
         Hops { open: BTreeMap::new(), next_id: 0 }
     }
 
-    /// The hop is looked after at that time; or never, if too many are open.
-    pub fn add(&mut self, until: Time, hop: T) {
-        if self.open.len() < MAX_OPEN {
+    /// The hop is looked after at that time; or never, if too many are open: then this gives false.
+    pub fn add(&mut self, until: Time, hop: T) -> bool {
+        let room = self.open.len() < MAX_OPEN;
+        if room {
             self.next_id += 1;
             self.open.insert((until, self.next_id), hop);
         }
+        room
     }
 
     /// When to call [`Hops::pop_due`] next.
@@ -106,7 +108,7 @@ mod tests {
     fn no_more_hops_are_kept_than_the_bound() {
         let start = Time::from_micros(0);
         let mut hops = Hops::new();
-        (0..MAX_OPEN + 10).for_each(|n| hops.add(start, n));
+        assert_eq!((0..MAX_OPEN + 10).filter(|n| hops.add(start, *n)).count(), MAX_OPEN);
         assert_eq!(std::iter::from_fn(|| hops.pop_due(start)).count(), MAX_OPEN);
     }
 

@@ -195,7 +195,7 @@ impl Engine {
     fn try_seed(&mut self, now: Time, i: usize) {
         let me = self.members[&self.me].claim.address;
         let present: HashSet<SocketAddr> =
-            self.others.iter().filter_map(|n| self.members.get(n)).map(|m| m.claim.address).collect();
+            self.ring.members().iter().filter_map(|n| self.members.get(n)).map(|m| m.claim.address).collect();
         let seed = &mut self.seeds[i];
         seed.tries += 1;
         if seed.addresses.contains(&me) && !seed.selves.contains(&me) {
@@ -294,7 +294,7 @@ impl Engine {
         if join.record.nonce != sender || self.store.state() == NodeState::Leaving {
             return;
         }
-        let known = self.ids.get(join.record.id.as_str()).and_then(|n| self.members.get(n));
+        let known = self.latest(&join.record.id).and_then(|n| self.members.get(&n));
         let other = known.filter(|m| m.claim.life.nonce != sender);
         let generation = other.map_or(0, |m| m.claim.life.generation);
         let newcomer = !self.members.contains_key(&sender);

@@ -60,7 +60,7 @@ impl Engine {
             until: now + settings.leave_timeout,
             repeat_at: now,
             // A majority of few is enough: one of them may be dead without anyone knowing it yet.
-            needed: settings.leave_acks.min(self.others.len().div_ceil(2)),
+            needed: settings.leave_acks.min(self.others().div_ceil(2)),
             acknowledged: HashSet::new(),
         });
         self.member_updated(now, self.me, kind::MEMBER_LEFT);
@@ -71,9 +71,10 @@ impl Engine {
 
     /// Repeats the notice, or ends.
     pub(super) fn leave_timeout(&mut self, now: Time) {
+        let others = self.others();
         let Some(leaving) = &mut self.leaving else { return };
         // Others may leave at the same time: who is no longer there needs not be told.
-        leaving.needed = leaving.needed.min(self.others.len());
+        leaving.needed = leaving.needed.min(others);
         let enough = leaving.acknowledged.len() >= leaving.needed;
         if enough || leaving.until <= now {
             self.leaving = None;

@@ -78,6 +78,8 @@ pub struct Log {
     stubs: BTreeSet<u64>,
     /// Nothing at or below it is passed on: stubs were there that are not remembered any more.
     serve_after: u64,
+    /// When the next of its entries expires, as the engine has noted it.
+    pub noted_expiry: Option<Time>,
 }
 
 impl Empty for Log {
@@ -93,6 +95,7 @@ impl Empty for Log {
             expiries: BTreeSet::new(),
             stubs: BTreeSet::new(),
             serve_after: 0,
+            noted_expiry: None,
         };
         &EMPTY
     }

@@ -6,10 +6,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::log::Log;
+use super::offsets::{MAX_OFFSETS, Offsets};
 use super::outbox::Target;
 use super::rare::{Empty, Rare};
 use crate::store::Store;
-use crate::store::entry::LifeRef;
+use crate::store::contacts::Contacts;
+use crate::store::entry::{Life, LifeRef, MemberId};
+use crate::store::lives::OfLife;
 use crate::store::members::{Cause, Contact, MemberStatus, MemberView, Tags};
 use crate::time::Time;
 use crate::wire::frame::{Held, Record, Roots};
@@ -57,18 +60,30 @@ impl Deref for Claim {
 }
 
 impl Claim {
-    /// From a record that arrived at `now`.
-    pub fn from_record(record: &Record, life: LifeRef, now: Time) -> Claim {
-        let tags = shared_tags(&record.tags);
-        let contact = Contact { life, address: record.address, versions: record.versions, tags };
-        Claim {
-            contact: triomphe::Arc::new(contact),
+    /// From a record that arrived at `now`; `None` if its id is none.
+    pub fn from_record(record: &Record, contacts: &Contacts, now: Time) -> Option<Claim> {
+        let same = |known: &Contact| {
+            (known.life.generation, known.life.id.as_str()) == (record.generation, record.id.as_str())
+                && (known.address, known.versions) == (record.address, record.versions)
+                && *known.tags == record.tags
+        };
+        let contact = match contacts.find(record.nonce, same) {
+            Some(known) => known,
+            None => {
+                let id = MemberId::new(&record.id)?;
+                let life = LifeRef::new(Life { id, generation: record.generation, nonce: record.nonce });
+                let tags = shared_tags(&record.tags);
+                contacts.keep(Contact { life, address: record.address, versions: record.versions, tags })
+            }
+        };
+        Some(Claim {
+            contact,
             incarnation: record.incarnation,
             status: record.status,
             since: now.back(Duration::from_millis(record.age_ms)),
             cause: record.cause,
             accuser: record.accuser,
-        }
+        })
     }
 
     /// As a record to send at `now`.
@@ -153,26 +168,48 @@ pub struct InFlight {
     pub pieces: VecDeque<(u64, usize)>,
 }
 
-/// What is known of a member as a partner in exchanges: what every member has of it, and behind a pointer the rest.
-#[derive(Debug, Default)]
+/// What is known of a member as a partner in exchanges: what stays once it was measured, and behind a pointer the rest.
+#[derive(Debug)]
 pub struct Peer {
+    seen: Rare<Seen>,
+    /// [`NO_RTT`] where none was measured.
+    srtt_us: u32,
+    /// Requests in a row that were not answered.
+    pub unanswered: u8,
+    /// The last round trip measured was far out, and not taken into the average.
+    far_out: bool,
+    /// It has not acknowledged a rumor, and was not heard since.
+    pub missed: bool,
+}
+
+const NO_RTT: u32 = u32::MAX;
+
+impl Default for Peer {
+    fn default() -> Peer {
+        Peer { seen: Rare::default(), srtt_us: NO_RTT, unanswered: 0, far_out: false, missed: false }
+    }
+}
+
+/// What is known of a peer that this node has had to do with of late: of many members, few.
+#[derive(Debug, Default)]
+pub struct Seen {
     /// It holds everything that this node held at this position of its changes.
     pub proven: u64,
     /// When a packet of it last arrived.
     pub heard: Time,
     /// The last request to it that is not answered.
     pub request: Option<Box<Request>>,
-    /// Requests in a row that were not answered.
-    pub unanswered: u32,
-    /// Smoothed round-trip time, in µs.
-    pub srtt_us: Option<u32>,
-    /// The last round trip measured was far out, and not taken into the average.
-    pub far_out: bool,
-    /// It has not acknowledged a rumor, and was not heard since.
-    pub missed: bool,
-    /// What it had said to hold of this node's own entries when what it had said was forgotten.
+    /// What it was known to hold of this node's own entries when what it had said, or was proven to hold, was forgotten.
     held_of_me: u64,
     talk: Rare<Talk>,
+}
+
+impl Empty for Seen {
+    fn empty() -> &'static Seen {
+        static EMPTY: Seen =
+            Seen { proven: 0, heard: Time::from_micros(0), request: None, held_of_me: 0, talk: Rare::empty() };
+        &EMPTY
+    }
 }
 
 /// What has been said to and by a peer of late. Forgotten once it has been silent for long: it will say it again.
@@ -181,8 +218,8 @@ pub struct Talk {
     /// When the peer last said what it knows or holds.
     last: Time,
     /// What it has said to hold of single owners since it was proven equal. Bounded.
-    pub committed: BTreeMap<u64, Held>,
-    /// What it has said to know of single lives. Bounded.
+    pub committed: Offsets,
+    /// What it has said to know of single lives whose records were told it. Bounded.
     pub claims: BTreeMap<u64, ClaimRank>,
     /// What is under way to it.
     pub in_flight: BTreeMap<u64, InFlight>,
@@ -200,7 +237,7 @@ impl Empty for Talk {
     fn empty() -> &'static Talk {
         static EMPTY: Talk = Talk {
             last: Time::from_micros(0),
-            committed: BTreeMap::new(),
+            committed: Offsets::empty(),
             claims: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             backlog: Vec::new(),
@@ -215,13 +252,20 @@ impl Empty for Talk {
 /// What the peer has said is kept for so long after it last said something.
 pub const TALK_KEPT: Duration = Duration::from_secs(10);
 
+/// What it was proven to hold is kept for so long after it was last heard.
+pub const SEEN_KEPT: Duration = Duration::from_secs(60);
+
 /// A round trip is far out if it is more than four times the average, and this on top.
 const FAR_OUT_US: u32 = 10_000;
 
-/// So many single offsets are kept for a peer; those over it are asked for again.
-const MAX_COMMITTED: usize = 1024;
-
 impl Deref for Peer {
+    type Target = Seen;
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
+}
+
+impl Deref for Seen {
     type Target = Talk;
     fn deref(&self) -> &Talk {
         &self.talk
@@ -235,55 +279,83 @@ impl Peer {
         flights.flat_map(|f| &f.pieces).map(|(_, bytes)| bytes).sum()
     }
 
+    /// What is known of late, to write into.
+    pub fn seen(&mut self) -> &mut Seen {
+        self.seen.make()
+    }
+
     /// What has been said, to write into.
     pub fn talk(&mut self) -> &mut Talk {
-        self.talk.make()
+        self.seen.make().talk.make()
     }
 
     /// What has been said, to take something out of it.
     pub fn talked(&mut self) -> Option<&mut Talk> {
-        self.talk.get_mut()
+        self.seen.get_mut()?.talk.get_mut()
+    }
+
+    /// The last request to it, if it is answered by this.
+    pub fn take_request(&mut self, answered: impl FnOnce(&Request) -> bool) -> Option<Box<Request>> {
+        self.seen.get_mut()?.request.take_if(|r| answered(r))
+    }
+
+    /// Smoothed round-trip time, in µs.
+    pub fn srtt_us(&self) -> Option<u32> {
+        (self.srtt_us != NO_RTT).then_some(self.srtt_us)
     }
 
     /// Is equal as of a position: what it has said of single owners tells nothing more.
     pub fn equal(&mut self) {
         if let Some(talk) = self.talked() {
-            talk.committed = BTreeMap::new();
+            talk.committed = Offsets::default();
             talk.in_flight = BTreeMap::new();
         }
     }
 
-    /// Forgets what nobody has added to for long. Of what it holds, the watermark of `me` is remembered: that is the offset
-    /// this node's host may wait for.
-    pub fn tidy(&mut self, now: Time, me: u64) {
-        let Some(talk) = self.talk.get_mut() else { return };
-        let wanted = talk.last + TALK_KEPT > now || talk.ask_after > now || talk.pages_after > now;
-        if !wanted && talk.backlog.is_empty() && !talk.in_flight.values().any(|f| f.until > now) {
-            if let Some(held) = talk.committed.get(&me) {
-                self.held_of_me = held.watermark;
+    /// Forgets what nobody has added to for long. Of what it holds, the watermark of this node's own entries is remembered:
+    /// that is the offset this node's host may wait for.
+    pub fn tidy(&mut self, now: Time, own: &Own) {
+        let Some(seen) = self.seen.get_mut() else { return };
+        if let Some(talk) = seen.talk.get_mut() {
+            let wanted = talk.last + TALK_KEPT > now || talk.ask_after > now || talk.pages_after > now;
+            if wanted || !talk.backlog.is_empty() || talk.in_flight.values().any(|f| f.until > now) {
+                return;
             }
-            self.talk.take();
+            if let Some(watermark) = talk.committed.watermark(own.nonce) {
+                seen.held_of_me = watermark;
+            }
+            seen.talk.take();
+        }
+        if seen.heard + SEEN_KEPT <= now && seen.request.is_none() {
+            if seen.proven >= own.position {
+                seen.held_of_me = own.watermark;
+            }
+            seen.proven = 0;
+            if seen.held_of_me == 0 {
+                self.seen.take();
+            }
         }
     }
 
     /// The watermark that it is known to hold of an owner, by what it has said.
     pub fn offset(&self, owner: u64, me: u64) -> Option<u64> {
         let kept = (owner == me && self.held_of_me > 0).then_some(self.held_of_me);
-        self.committed.get(&owner).map(|held| held.watermark).or(kept)
+        self.committed.watermark(owner).or(kept)
     }
 
     /// Takes a measured round trip into the average (RFC 6298, alpha 1/8).
     pub fn measured(&mut self, rtt: Duration) {
         let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
         // One far out says that a process stood still, not that the way is long; two say so.
-        let far_out = self.srtt_us.is_some_and(|s| rtt > s.saturating_mul(4).saturating_add(FAR_OUT_US));
+        let rtt = rtt.min(NO_RTT - 1);
+        let far_out = self.srtt_us().is_some_and(|s| rtt > s.saturating_mul(4).saturating_add(FAR_OUT_US));
         if far_out && !std::mem::replace(&mut self.far_out, true) {
             return;
         }
         self.far_out = false;
         // ... and one far below says that the average was begun by such a one.
         let share = |s: u32| if rtt < s / 4 { 2 } else { 8 };
-        self.srtt_us = Some(self.srtt_us.map_or(rtt, |s| s - s / share(s) + rtt / share(s)));
+        self.srtt_us = self.srtt_us().map_or(rtt, |s| s - s / share(s) + rtt / share(s));
     }
 }
 
@@ -291,27 +363,34 @@ impl Talk {
     /// Notes what the peer says to hold of an owner. Gives how that compares with what was known.
     pub fn commit(&mut self, now: Time, owner: u64, held: &Held) -> Commit {
         self.last = now;
-        let known = self.committed.get(&owner);
-        let commit = match known {
-            Some(known) if known == held => return Commit::Same,
-            Some(known) if !held.covers(known) => Commit::Less,
+        let commit = match self.committed.get(owner) {
+            Some(known) if known == *held => return Commit::Same,
+            Some(known) if !held.covers(&known) => Commit::Less,
             _ => Commit::More,
         };
-        if known.is_none() && self.committed.len() >= MAX_COMMITTED {
-            self.committed.pop_first();
-        }
-        self.committed.insert(owner, held.clone());
+        self.committed.insert(owner, held);
         commit
     }
 
     /// Notes what the peer says to know of a life.
     pub fn stated(&mut self, now: Time, nonce: u64, rank: ClaimRank) {
         self.last = now;
-        if self.claims.len() >= MAX_COMMITTED && !self.claims.contains_key(&nonce) {
+        if self.claims.len() >= MAX_OFFSETS && !self.claims.contains_key(&nonce) {
             self.claims.pop_first();
         }
         self.claims.insert(nonce, rank);
     }
+}
+
+/// This node, as its peers are tidied: what they hold of its own entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Its life.
+    pub nonce: u64,
+    /// Its position in the log of changes.
+    pub position: u64,
+    /// Its own entries are complete up to there.
+    pub watermark: u64,
 }
 
 /// How a statement about an owner compares with what was known of the peer.
@@ -338,21 +417,18 @@ pub struct Member {
     pub terms: Roots,
     /// As a partner.
     pub peer: Peer,
-    /// When the next of its entries expires, as the engine has noted it.
-    pub expiry: Option<Time>,
+}
+
+impl OfLife for Member {
+    fn life(&self) -> &Life {
+        &self.claim.contact.life
+    }
 }
 
 impl Member {
     /// A member of which nothing but its record is known.
     pub fn new(claim: Claim) -> Member {
-        Member {
-            claim,
-            log: Rare::default(),
-            position: 0,
-            terms: Roots::default(),
-            peer: Peer::default(),
-            expiry: None,
-        }
+        Member { claim, log: Rare::default(), position: 0, terms: Roots::default(), peer: Peer::default() }
     }
 
     /// Whether it has answered what it was asked last, and nobody suspects it.
@@ -383,13 +459,13 @@ mod tests {
 
     #[test]
     fn a_member_of_which_little_is_known_is_small() {
-        let sizes = [size_of::<Claim>(), size_of::<Peer>(), size_of::<Member>(), size_of::<MemberView>()];
-        println!("bytes of a claim, a peer, a member, a row: {sizes:?}");
+        let sizes = [size_of::<Claim>(), size_of::<Peer>(), size_of::<Member>()];
+        println!("bytes of a claim, a peer, a member: {sizes:?}");
         println!(
-            "bytes of a contact, a log, what is said: {:?}",
-            [size_of::<Contact>(), size_of::<Log>(), size_of::<Talk>()]
+            "bytes of a contact, a log, what is seen, what is said: {:?}",
+            [size_of::<Contact>(), size_of::<Log>(), size_of::<Seen>(), size_of::<Talk>()]
         );
-        assert!(sizes[2] <= 160 && sizes[3] <= 32, "each member of each node has them: {sizes:?}");
+        assert!(sizes[2] <= 88, "each member of each node has one: {sizes:?}");
     }
 
     #[test]
@@ -408,33 +484,53 @@ mod tests {
         assert_eq!(talk.commit(now, 1, &held(5)), Commit::More);
         assert_eq!(talk.commit(now, 1, &held(5)), Commit::Same);
         assert_eq!(talk.commit(now, 1, &held(3)), Commit::Less);
-        assert_eq!(talk.committed[&1], held(3));
+        assert_eq!(talk.committed.get(1), Some(held(3)));
         for owner in 2..10_000 {
             talk.commit(now, owner, &held(1));
         }
-        assert_eq!(talk.committed.len(), MAX_COMMITTED);
+        assert_eq!(talk.committed.len(), MAX_OFFSETS);
     }
 
     #[test]
     fn what_a_silent_peer_has_said_is_forgotten_but_not_what_it_holds_of_this_node() {
         let (me, other, start) = (1, 2, Time::from_micros(5));
+        let own = Own { nonce: me, position: 4, watermark: 3 };
         let mut peer = Peer::default();
         peer.talk().commit(start, other, &held(7));
         peer.talk().stated(start, other, claim_rank(1, MemberStatus::Alive));
-        peer.tidy(start + TALK_KEPT / 2, me);
-        assert_eq!(peer.committed[&other], held(7));
+        peer.tidy(start + TALK_KEPT / 2, &own);
+        assert_eq!(peer.committed.get(other), Some(held(7)));
         let later = start + TALK_KEPT;
         let flight = |until| InFlight { first: 1, to: 2, floor: 0, until, pieces: VecDeque::new() };
         peer.talk().in_flight.insert(other, flight(later + TALK_KEPT));
-        peer.tidy(later, me);
-        assert_eq!(peer.committed[&other], held(7), "something is under way to it");
+        peer.tidy(later, &own);
+        assert_eq!(peer.committed.get(other), Some(held(7)), "something is under way to it");
         assert_eq!((peer.offset(other, me), peer.offset(me, me)), (Some(7), None));
         peer.talk().in_flight.insert(other, flight(later));
         peer.talk().commit(later, me, &held(3));
-        peer.tidy(later + TALK_KEPT, me);
-        assert!(!peer.talk.is_allocated());
+        peer.tidy(later + TALK_KEPT, &own);
+        assert!(!peer.seen.talk.is_allocated());
         assert_eq!((peer.offset(other, me), peer.offset(me, me)), (None, Some(3)));
         peer.talk().commit(later, me, &held(2));
         assert_eq!(peer.offset(me, me), Some(2), "what it says last counts, also downwards");
+    }
+
+    #[test]
+    fn of_a_peer_not_heard_for_long_only_its_offset_and_round_trip_stay() {
+        let start = Time::from_micros(1 << 50);
+        let own = |watermark| Own { nonce: 1, position: 4, watermark };
+        let mut peer = Peer::default();
+        peer.measured(Duration::from_millis(3));
+        peer.seen().heard = start;
+        peer.seen().proven = 4;
+        peer.tidy(start + SEEN_KEPT / 2, &own(0));
+        assert_eq!(peer.proven, 4);
+        peer.tidy(start + SEEN_KEPT, &own(0));
+        assert!(!peer.seen.is_allocated(), "this node has no entries");
+        assert_eq!(peer.srtt_us(), Some(3000));
+        peer.seen().heard = start;
+        peer.seen().proven = 4;
+        peer.tidy(start + SEEN_KEPT, &own(9));
+        assert_eq!((peer.proven, peer.offset(1, 1)), (0, Some(9)));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand::Rng;
+use rand::seq::SliceRandom;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Engine;
@@ -13,7 +14,6 @@ use super::outbox::Target;
 use super::probe::Why;
 use crate::error::Status;
 use crate::store::NodeState;
-use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::{Level, kind};
 use crate::store::members::{Cause, MemberStatus};
 use crate::store::own::key;
@@ -38,10 +38,6 @@ pub(super) fn member_term(cluster: u32, nonce: u64, incarnation: u64) -> u64 {
     bytes[..8].copy_from_slice(&nonce.to_le_bytes());
     bytes[8..].copy_from_slice(&incarnation.to_le_bytes());
     xxh3_64_with_seed(&bytes, u64::from(cluster) << 32 | 2)
-}
-
-fn ring_place(cluster: u32, nonce: u64) -> (u64, u64) {
-    (xxh3_64_with_seed(&nonce.to_le_bytes(), u64::from(cluster) << 32 | 3), nonce)
 }
 
 /// Former members that one that was away for very long tries to join through.
@@ -76,7 +72,7 @@ pub(super) enum Way {
 impl Engine {
     /// Where a life stands on the ring.
     pub(super) fn place(&self, nonce: u64) -> u64 {
-        ring_place(self.cluster, nonce).0
+        self.ring.place(nonce)
     }
 
     /// Brings the fingerprints up to date with a member.
@@ -98,16 +94,8 @@ impl Engine {
     /// Brings the lists of who is present up to date with a member.
     fn refresh_presence(&mut self, now: Time, nonce: u64) {
         let present = self.members.get(&nonce).is_some_and(Member::is_present);
-        let place = ring_place(self.cluster, nonce);
-        if present {
-            if self.ring.insert(place) {
-                if nonce != self.me {
-                    self.others.push(nonce);
-                }
-                self.topology_changed(now);
-            }
-        } else if self.ring.remove(&place) {
-            self.others.retain(|n| *n != nonce);
+        let changed = if present { self.ring.insert(nonce) } else { self.ring.remove(nonce) };
+        if changed {
             self.topology_changed(now);
         }
         self.refresh_dead(nonce);
@@ -116,8 +104,7 @@ impl Engine {
     /// Takes a life in that was not known.
     pub(super) fn insert_member(&mut self, claim: Claim, now: Time) {
         let nonce = claim.life.nonce;
-        self.ids.insert(claim.life.id.clone(), nonce);
-        self.members.insert(nonce, Member::new(claim));
+        self.members.insert(Member::new(claim));
         if let Some(view) = self.view(nonce) {
             self.store.members.put(view);
         }
@@ -205,13 +192,11 @@ impl Engine {
 
     /// A life that is not known: a newcomer, a later life of a known id, or a stale one. Gives whether it was taken in.
     fn merge_new_life(&mut self, now: Time, sender: u64, record: &Record) -> bool {
-        let Some(id) = MemberId::new(&record.id) else { return false };
-        let life = LifeRef::new(Life { id, generation: record.generation, nonce: record.nonce });
-        let mut claim = Claim::from_record(record, life, now);
+        let Some(mut claim) = Claim::from_record(record, &self.store.contacts, now) else { return false };
         if self.departed.contains_key(&record.nonce) {
             claim.since = now; // back
         }
-        let known = self.ids.get(record.id.as_str()).copied();
+        let known = self.latest(&record.id);
         if let Some(later) = self.later_life(&claim) {
             // A former life: of one who does not know the later one, or of a process that is still there.
             self.answer_with(now, sender, later, record);
@@ -285,20 +270,18 @@ impl Engine {
         let Some(member) = self.members.get_mut(&record.nonce) else { return };
         let old = member.claim.clone();
         // A newcomer may have had to raise its generation after some had let it in: its entries are of the new one.
-        let life = if record.generation > old.life.generation {
+        if record.generation > old.life.generation {
             member.clear(&store);
-            LifeRef::new(Life { id: old.life.id.clone(), generation: record.generation, nonce: record.nonce })
-        } else {
-            old.life.clone()
-        };
-        let mut claim = Claim::from_record(record, life, now);
-        if accused(claim.status) && claim.address != old.address {
+        }
+        // Nothing but that changes a life, whatever a record says.
+        let as_known = Record {
+            id: old.life.id.as_str().to_owned(),
+            generation: record.generation.max(old.life.generation),
             // Whoever accuses a member says nothing about where it is.
-            claim.contact_mut().address = old.address;
-        }
-        if claim.contact == old.contact {
-            claim.contact = old.contact.clone();
-        }
+            address: if accused(record.status) { old.address } else { record.address },
+            ..record.clone()
+        };
+        let Some(mut claim) = Claim::from_record(&as_known, &store.contacts, now) else { return };
         if claim.status == old.status {
             claim.since = old.since;
         } else if claim.status == MemberStatus::Alive {
@@ -379,7 +362,7 @@ impl Engine {
     pub(super) fn later_life(&self, claim: &Claim) -> Option<u64> {
         let id = claim.life.id.as_str();
         let later = |nonce: &&u64| self.claim(**nonce).is_some_and(|other| other.life.rank() > claim.life.rank());
-        self.ids.get(id).filter(later).or_else(|| self.departed_ids.get(id).filter(later)).copied()
+        self.latest(id).filter(|nonce| later(&nonce)).or_else(|| self.departed_ids.get(id).filter(later).copied())
     }
 
     /// Tells `sender`, who passed `record` on, what is known of a life.
@@ -466,13 +449,10 @@ impl Engine {
         let member = self.members.remove(&nonce)?;
         self.suspicions.end(nonce);
         self.changes.forget(member.position);
-        if let Some(at) = member.expiry {
+        if let Some(at) = member.log.noted_expiry {
             self.expiries.remove(&(at, nonce));
         }
         self.store.members.remove(nonce);
-        if self.ids.get(member.claim.life.id.as_str()) == Some(&nonce) {
-            self.ids.remove(member.claim.life.id.as_str());
-        }
         Some(member)
     }
 
@@ -481,11 +461,7 @@ impl Engine {
         let stays = |nonce: &u64| gone.binary_search(nonce).is_err();
         for member in self.members.values_mut() {
             let Some(talk) = member.peer.talked() else { continue };
-            if gone.len() < talk.committed.len() {
-                gone.iter().for_each(|nonce| drop(talk.committed.remove(nonce)));
-            } else {
-                talk.committed.retain(|nonce, _| stays(nonce));
-            }
+            talk.committed.retain(|nonce| stays(&nonce));
             talk.in_flight.retain(|nonce, _| stays(nonce));
             talk.resets.retain(|nonce, _| stays(nonce));
         }
@@ -539,7 +515,7 @@ impl Engine {
         if self.members.len() < max {
             return true;
         }
-        if self.others.len() + 1 >= max {
+        if self.others() + 1 >= max {
             return false;
         }
         let gone = self.members.iter().filter(|(nonce, m)| **nonce != self.me && !m.is_present());
@@ -550,6 +526,9 @@ impl Engine {
 
     /// Ends the grace of departed members for which `ends` holds: their state goes, that they were is remembered.
     fn end_grace(&mut self, now: Time, ends: impl Fn(&Member) -> bool) {
+        if self.members.len() == self.ring.len() {
+            return; // all that are known are present
+        }
         let store = self.store.clone();
         let gone = |m: &Member| !m.is_present() && ends(m);
         let mut over: Vec<u64> =
@@ -606,16 +585,39 @@ impl Engine {
         }
     }
 
+    /// How many members are present besides this node.
+    pub(super) fn others(&self) -> usize {
+        self.ring.len() - usize::from(self.ring.contains(self.me))
+    }
+
+    /// Up to `most` present members besides this node, in random order.
+    pub(super) fn random_others(&mut self, most: usize) -> Vec<u64> {
+        let all = self.ring.members();
+        let mut chosen: Vec<u64> = if all.len() <= most {
+            all.to_vec()
+        } else {
+            rand::seq::index::sample(&mut self.rng, all.len(), most).into_iter().map(|at| all[at]).collect()
+        };
+        chosen.retain(|nonce| *nonce != self.me);
+        chosen.shuffle(&mut self.rng);
+        chosen
+    }
+
+    /// The latest life of an id that is here.
+    pub(super) fn latest(&self, id: &str) -> Option<u64> {
+        self.store.members.find(id).map(|(nonce, _)| nonce)
+    }
+
     /// Up to `n` present members, at random, each once; first those for which `prefer` holds.
     pub(super) fn choose(&mut self, n: usize, prefer: impl Fn(&Member) -> bool) -> Vec<u64> {
         let mut chosen: Vec<u64> = Vec::new();
         let mut second = Vec::new();
-        if self.others.len() <= n {
-            return self.others.clone();
+        if self.others() <= n {
+            return self.ring.members().iter().copied().filter(|nonce| *nonce != self.me).collect();
         }
         for _ in 0..n * 4 + 4 {
-            let nonce = self.others[self.rng.random_range(0..self.others.len())];
-            if chosen.contains(&nonce) || second.contains(&nonce) {
+            let nonce = self.ring.members()[self.rng.random_range(0..self.ring.len())];
+            if nonce == self.me || chosen.contains(&nonce) || second.contains(&nonce) {
                 continue;
             }
             let member = &self.members[&nonce];
@@ -637,9 +639,7 @@ impl Engine {
 
     /// The present members after this node on the ring, in order, and around it.
     pub(super) fn successors(&self) -> impl Iterator<Item = u64> + '_ {
-        let place = ring_place(self.cluster, self.me);
-        let after = self.ring.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded));
-        after.chain(self.ring.range(..place)).map(|(_, nonce)| *nonce)
+        self.ring.after(self.me)
     }
 }
 
@@ -650,6 +650,7 @@ mod tests {
     use super::super::Identity;
     use super::*;
     use crate::config::settings::Settings;
+    use crate::store::entry::MemberId;
     use crate::store::{Store, Waker};
 
     struct NoWaker;

@@ -25,9 +25,11 @@ mod log;
 mod member;
 mod membership;
 mod metrics;
+mod offsets;
 mod outbox;
 mod probe;
 mod rare;
+mod ring;
 mod rumor;
 mod said;
 mod suspicion;
@@ -48,6 +50,7 @@ use crate::error::Status;
 use crate::store::Store;
 use crate::store::entry::{Life, LifeRef, MemberId};
 use crate::store::event::Level;
+use crate::store::lives::Lives;
 use crate::store::members::{Cause, Contact, MemberStatus};
 use crate::time::Time;
 use crate::wire::frame::Roots;
@@ -63,6 +66,7 @@ use member::{Claim, Member};
 pub use metrics::{Counters, Metric};
 use outbox::Outbox;
 use probe::Probes;
+use ring::Ring;
 use rumor::Rumors;
 use suspicion::Suspicions;
 use topology::Topology;
@@ -140,6 +144,10 @@ const COALESCE: Duration = Duration::from_millis(1);
 /// Pieces of 256 own entries taken in at one wake-up; what is more comes at the next.
 const DRAINS: usize = 64;
 
+/// All members are looked over in so many rounds of housekeeping, or so many members in each.
+const TIDY_PARTS: usize = 8;
+const TIDY_LEAST: usize = 64;
+
 /// How often departed members and tombstones are looked over.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -165,13 +173,11 @@ pub struct Engine {
     /// Nonce of this node's life; its record and log stand among the members.
     me: u64,
     cluster: u32,
-    members: HashMap<u64, Member>,
-    /// The latest life of each id.
-    ids: HashMap<MemberId, u64>,
-    /// Present members but this one, in no order: to choose from at random.
-    others: Vec<u64>,
-    /// Present members by the hash of their nonce: the ring, for successors.
-    ring: BTreeSet<(u64, u64)>,
+    members: Lives<Member>,
+    /// Present members.
+    ring: Ring,
+    /// Where looking over the members goes on.
+    tidied: usize,
     /// What is remembered of members whose state is gone: so that nothing brings them back.
     departed: HashMap<u64, Claim>,
     /// They, by when they went: the oldest are forgotten first.
@@ -236,10 +242,9 @@ impl Engine {
             out: Outbox::new(cluster, identity.nonce, settings.max_packet),
             me: identity.nonce,
             cluster,
-            members: HashMap::new(),
-            ids: HashMap::new(),
-            others: Vec::new(),
-            ring: BTreeSet::new(),
+            members: Lives::default(),
+            ring: Ring::new(cluster),
+            tidied: 0,
             departed: HashMap::new(),
             departed_order: BTreeSet::new(),
             departed_ids: HashMap::new(),
@@ -281,7 +286,7 @@ impl Engine {
             settings: settings.clone(),
         };
         let claim = Claim {
-            contact: triomphe::Arc::new(Contact {
+            contact: engine.store.contacts.keep(Contact {
                 life: identity.life(),
                 address: identity.address,
                 versions: (packet::VERSION, packet::VERSION),
@@ -545,7 +550,7 @@ impl Engine {
             }
             self.expiries.remove(&(at, nonce));
             let Some(member) = self.members.get_mut(&nonce) else { continue };
-            member.expiry = None;
+            _ = member.log.get_mut().and_then(|log| log.noted_expiry.take());
             while let Some(entry) = member.log.get_mut().and_then(|log| log.pop_expired(now)) {
                 // A newer version may have taken its place in the store while it waits to be drained.
                 let current = self.store.entry(entry.key(), nonce).is_some_and(|e| e.same(&entry));
@@ -566,10 +571,10 @@ impl Engine {
 
     fn note_expiry(&mut self, nonce: u64, next: Option<Time>) {
         let Some(member) = self.members.get_mut(&nonce) else { return };
-        if member.expiry == next {
+        if member.log.noted_expiry == next {
             return;
         }
-        if let Some(old) = std::mem::replace(&mut member.expiry, next) {
+        if let Some(old) = std::mem::replace(&mut member.log.make().noted_expiry, next) {
             self.expiries.remove(&(old, nonce));
         }
         if let Some(next) = next {
@@ -582,12 +587,16 @@ impl Engine {
         let grace = self.settings.tombstone_grace;
         let keep = self.settings.max_keys_per_member;
         let me = self.members.get_mut(&self.me).expect("this node is always among its members");
+        let own = member::Own { nonce: self.me, position: me.position, watermark: me.log.held().watermark };
         if me.log.get_mut().is_some_and(|log| log.collect(now, grace, keep, &store)) {
             self.counters.tombstone_collections += 1;
         }
-        for member in self.members.values_mut() {
-            member.peer.tidy(now, self.me);
+        // A part of them a time: with many members most have nothing to forget.
+        let look = (self.members.len() / TIDY_PARTS).max(TIDY_LEAST);
+        for member in self.members.values_mut().skip(self.tidied).take(look) {
+            member.peer.tidy(now, &own);
         }
+        self.tidied = if self.tidied + look < self.members.len() { self.tidied + look } else { 0 };
         self.expire_heartbeats(now);
         self.tidy_bans(now);
         self.forget_departed(now);

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use rand::Rng;
-use rand::seq::SliceRandom;
 
 use super::membership::Way;
 use super::outbox::Target;
@@ -50,6 +49,9 @@ const ROUND: u32 = 4;
 /// own never want for room.
 const MAX_OPEN: usize = 512;
 const MAX_OPEN_FOR_OTHERS: usize = MAX_OPEN / 2;
+
+/// So many random members are drawn at a time, to be probed one after the other.
+const ORDER_MOST: usize = 1024;
 
 /// Successors looked at for one that is not suspected already.
 const RING_LOOK: usize = 64;
@@ -212,8 +214,7 @@ impl Engine {
     fn next_in_order(&mut self) -> Option<u64> {
         for again in [false, true] {
             if again {
-                self.probes.order.clone_from(&self.others);
-                self.probes.order.shuffle(&mut self.rng);
+                self.probes.order = self.random_others(ORDER_MOST);
             }
             while let Some(nonce) = self.probes.order.pop() {
                 let fits = self.members.get(&nonce).is_some_and(|m| m.claim.status == MemberStatus::Alive);
@@ -241,7 +242,7 @@ impl Engine {
             return;
         }
         let Some(to) = self.probe_target(target, &why) else { return };
-        let srtt = member.peer.srtt_us.or(self.rumors.rtt_us).map(|us| Duration::from_micros(us.into()));
+        let srtt = member.peer.srtt_us().or(self.rumors.rtt_us).map(|us| Duration::from_micros(us.into()));
         let whole = self.settings.probe_timeout;
         let direct = srtt.map_or(DIRECT_MAX, |srtt| (srtt * 4).clamp(DIRECT_MIN, DIRECT_MAX)).min(whole.mul_f64(0.8));
         let (direct, whole) = match why {
@@ -506,8 +507,10 @@ impl Engine {
     /// A message on a stream did not get to an address. Whether its member is gone, or only TCP is blocked, a datagram
     /// shows.
     pub(super) fn note_stream_failed(&mut self, now: Time, to: std::net::SocketAddr, error: &str) {
-        let here = |nonce: &&u64| self.members.get(*nonce).is_some_and(|m| m.claim.address == to);
-        let Some(target) = self.others.iter().find(here).copied() else { return };
+        let here = |nonce: &&u64| self.members.get(nonce).is_some_and(|m| m.claim.address == to);
+        let Some(target) = self.ring.members().iter().filter(|nonce| **nonce != self.me).find(here).copied() else {
+            return;
+        };
         let asked = |p: &Probe| p.target == target && matches!(p.why, Why::Stream(_));
         if !self.probes.open.values().any(asked) {
             self.probe(now, target, Why::Stream(error.into()));

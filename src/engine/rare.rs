@@ -13,6 +13,13 @@ pub trait Empty: Default + 'static {
 #[derive(Debug, Default)]
 pub struct Rare<T>(Option<Box<T>>);
 
+impl<T> Rare<T> {
+    /// Nothing yet, where a constant is needed.
+    pub const fn empty() -> Rare<T> {
+        Rare(None)
+    }
+}
+
 impl<T: Empty> Rare<T> {
     /// To write into.
     pub fn make(&mut self) -> &mut T {

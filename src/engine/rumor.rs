@@ -244,7 +244,7 @@ impl Engine {
             let end = me.log.held().watermark;
             let theirs = Held { watermark: self.rumors.told, above: Vec::new() };
             let told = self.rumors.told;
-            if end <= told || !self.settings.rumors || self.others.is_empty() || !self.is_member() {
+            if end <= told || !self.settings.rumors || self.others() == 0 || !self.is_member() {
                 self.rumors.told = end;
                 return;
             }
@@ -309,7 +309,7 @@ impl Engine {
     /// How long a hop's acknowledgement is waited for.
     pub(super) fn hop_patience(&self, peer: u64) -> Duration {
         let usual = self.rumors.rtt_us;
-        let rtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(usual);
+        let rtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us()).or(usual);
         // Far above what is usual: more likely a process that stood still than a long way.
         let rtt = rtt.map(|us| us.min(usual.map_or(us, |usual| usual.saturating_mul(8))));
         rtt.map_or(UNMEASURED, |us| Duration::from_micros(us.into()) * 3).max(PATIENCE) + self.lag * 4
@@ -321,7 +321,8 @@ impl Engine {
             if let Some(flight) = member.peer.in_flight.get(&open.owner).filter(|f| f.until > now) {
                 // It has said what it lacks, and that is under way.
                 let until = flight.until.min(now + MAX_FLIGHT);
-                return self.rumors.open.add(until, open);
+                self.rumors.open.add(until, open);
+                return;
             }
             if open.tries > 0 {
                 member.peer.missed = true;
@@ -359,7 +360,7 @@ impl Engine {
     fn holds(&self, peer: u64, owner: u64, to: u64) -> bool {
         let Some(member) = self.members.get(&peer) else { return false };
         self.members.get(&owner).is_some_and(|o| o.position <= member.peer.proven)
-            || member.peer.committed.get(&owner).is_some_and(|held| held.has(to))
+            || member.peer.committed.get(owner).is_some_and(|held| held.has(to))
     }
 
     fn has(&self, owner: u64, to: u64) -> bool {
@@ -491,7 +492,7 @@ impl Engine {
     /// A peer holds more of an owner than this node does. Gives whether it is asked for that later, if need be.
     pub(super) fn ask_later(&mut self, now: Time, peer: u64, owner: u64) -> bool {
         let Some(member) = self.members.get(&owner) else { return false };
-        let theirs = self.members.get(&peer).and_then(|p| p.peer.committed.get(&owner)).map_or(0, |h| h.watermark);
+        let theirs = self.members.get(&peer).and_then(|p| p.peer.committed.watermark(owner)).unwrap_or(0);
         if theirs <= member.log.held().watermark || self.rumors.gaps.len() >= MAX_NOTED {
             return false;
         }

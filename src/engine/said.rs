@@ -64,7 +64,7 @@ impl Said {
 
 impl Engine {
     fn pause(&self, peer: u64) -> Duration {
-        let rtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(self.rumors.rtt_us);
+        let rtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us()).or(self.rumors.rtt_us);
         let trips = rtt.map_or(Duration::ZERO, |us| Duration::from_micros(us.into()) * ROUND_TRIPS);
         trips.clamp(AGAIN_AFTER, AGAIN_AFTER_MOST)
     }

@@ -112,7 +112,7 @@ impl Suspicions {
 impl Engine {
     /// This node's probe of a member has failed.
     pub(super) fn accuse(&mut self, now: Time, target: u64, cause: Cause) {
-        let (me, alone) = (self.me, self.others.len() <= 1);
+        let (me, alone) = (self.me, self.others() <= 1);
         let Some(member) = self.members.get_mut(&target) else { return };
         if !member.is_present() {
             return;
@@ -188,7 +188,7 @@ impl Engine {
         let Some(suspicion) = self.suspicions.all.get(&target) else { return };
         let settings = &self.settings;
         // Larger clusters take longer to carry an accusation and its refutation to all.
-        let n = self.others.len() + 1;
+        let n = self.others() + 1;
         let larger = ((n as f64).log10() / 2.0).max(1.0);
         let least = settings.suspicion_min.mul_f64(larger);
         let most = settings.suspicion_silent.mul_f64(larger).max(least);

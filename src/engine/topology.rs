@@ -59,7 +59,7 @@ impl Engine {
             return;
         }
         // A sum, so that the order of the members does not matter.
-        let here = self.others.iter().chain(std::iter::once(&self.me)).filter_map(|nonce| self.members.get(nonce));
+        let here = self.ring.members().iter().filter_map(|nonce| self.members.get(nonce));
         let ids = here.map(|m| xxh3_64(m.claim.life.id.as_str().as_bytes()));
         let (count, hash) = ids.fold((0, 0u64), |(count, sum), hash| (count + 1, sum.wrapping_add(hash)));
         if self.topology.told.replace((count, hash)) != Some((count, hash)) {

@@ -75,7 +75,7 @@ struct Message {
 impl Engine {
     /// How long to wait for what a peer sends, or for its acknowledgement of what is sent to it.
     pub(super) fn patience(&self, peer: u64) -> Duration {
-        let srtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us).or(self.rumors.rtt_us);
+        let srtt = self.members.get(&peer).and_then(|m| m.peer.srtt_us()).or(self.rumors.rtt_us);
         let srtt = srtt.map_or(Duration::from_millis(25), |us| Duration::from_micros(us.into()));
         (srtt * 4).clamp(Duration::from_millis(10), Duration::from_secs(2)) + self.lag * 4
     }
@@ -152,10 +152,10 @@ impl Engine {
             .into_iter()
             .filter(may_go)
             .filter_map(|owner| {
-                let theirs = partner.peer.committed.get(&owner)?;
+                let theirs = partner.peer.committed.get(owner)?;
                 let log = &self.members.get(&owner)?.log;
                 let repairs = owner == self.me && partner.peer.resets.contains_key(&owner);
-                Some((if repairs { log.size().1 } else { log.missing_bytes(theirs, 2 * BURST) }, owner))
+                Some((if repairs { log.size().1 } else { log.missing_bytes(&theirs, 2 * BURST) }, owner))
             })
             .collect();
         if sized.is_empty() {
@@ -230,7 +230,7 @@ impl Engine {
         let Some(partner) = self.members.get_mut(&peer) else { return (0, false) };
         let flight = partner.peer.talked().and_then(|talk| talk.in_flight.remove(&owner)).filter(|f| f.until > now);
         let repairs = owner == self.me && partner.peer.resets.contains_key(&owner);
-        let held = partner.peer.committed.get(&owner).map_or(0, |theirs| theirs.watermark);
+        let held = partner.peer.committed.watermark(owner).unwrap_or(0);
         let floor = self.members.get(&owner).map_or(0, |member| member.log.floor());
         let resets = held < floor || repairs;
         let begun =
@@ -268,12 +268,12 @@ impl Engine {
     }
 
     fn next_segment(&self, now: Time, peer: u64, owner: u64, after: u64, room: usize) -> Option<(Vec<u8>, u64)> {
-        let theirs = self.members.get(&peer)?.peer.committed.get(&owner)?;
+        let theirs = self.members.get(&peer)?.peer.committed.get(owner)?;
         let log = &self.members.get(&owner)?.log;
         // One that is not behind the floor and resets all the same repairs: only the owner may serve that.
         let resets = owner == self.me || theirs.watermark < log.floor();
         let reset = self.reset_of(peer, owner).filter(|_| resets);
-        log.segment_for(owner, theirs, reset, after, room, now)
+        log.segment_for(owner, &theirs, reset, after, room, now)
     }
 
     fn send_message(&mut self, target: Target, message: &mut Message) {

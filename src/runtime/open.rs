@@ -48,7 +48,7 @@ pub fn open(config: &Config, id: u64) -> Result<Arc<Shared>> {
     let now = clock::now();
     let shown = settings.clone();
     let settings = Arc::new(settings);
-    let store = Arc::new(Store::new(id, identity.life(), settings.clone(), signals.clone()));
+    let store = Arc::new(Store::sharing(id, identity.life(), settings.clone(), signals.clone(), pool.contacts()));
     let engine = Engine::new(settings, identity, store.clone(), now);
     let uploads = Uploads::new(Limits::default(), bound.family, stats.clone(), inbox.clone());
     let net = Net {

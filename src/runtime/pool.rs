@@ -1,5 +1,6 @@
 //! The one tokio runtime of this process: made when the first node opens, ended when the last node has ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -8,6 +9,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::caught::caught;
 use super::{fork, signals};
 use crate::error::{Error, Result, Status};
+use crate::store::contacts::Contacts;
 
 /// How long ending waits for threads of the runtime. Workers end at once; only a look-up of a name, which is a blocking
 /// call of libc, can be later than that, and such a thread then ends by itself.
@@ -20,6 +22,7 @@ const MAX_BLOCKING: usize = 8;
 struct State {
     users: usize,
     runtime: Option<Runtime>,
+    contacts: Arc<Contacts>,
 }
 
 static POOL: fork::PerProcess<Mutex<State>> = fork::PerProcess::new();
@@ -28,6 +31,7 @@ static POOL: fork::PerProcess<Mutex<State>> = fork::PerProcess::new();
 pub struct PoolRef {
     state: &'static Mutex<State>,
     handle: Handle,
+    contacts: Arc<Contacts>,
     given_back: bool,
 }
 
@@ -48,7 +52,8 @@ fn share(pool: &'static Mutex<State>, worker_threads: usize) -> Result<PoolRef> 
         }
     };
     state.users += 1;
-    Ok(PoolRef { state: pool, handle, given_back: false })
+    let contacts = state.contacts.clone();
+    Ok(PoolRef { state: pool, handle, contacts, given_back: false })
 }
 
 fn make(worker_threads: usize) -> Result<Runtime> {
@@ -76,6 +81,11 @@ impl PoolRef {
         &self.handle
     }
 
+    /// What members say of themselves, for all nodes of this process.
+    pub fn contacts(&self) -> Arc<Contacts> {
+        self.contacts.clone()
+    }
+
     /// Gives the share back. If it is the last one, the threads are gone when this returns (but see `END_WAIT`).
     pub fn release_and_wait(mut self) {
         let Some(mut runtime) = self.give_back().map(|r| Ending(Some(r))) else { return };
@@ -96,7 +106,11 @@ impl PoolRef {
         }
         let mut state = self.state.lock();
         state.users = state.users.saturating_sub(1);
-        if state.users == 0 { state.runtime.take() } else { None }
+        if state.users > 0 {
+            return None;
+        }
+        state.contacts = Arc::default();
+        state.runtime.take()
     }
 }
 

@@ -4,10 +4,12 @@
 //! shard's; the engine, the only one that applies what others wrote, takes a shard's. Subscriptions are told under the
 //! lock that orders the writes of that entry's owner, so that each (member, key) is reported in order.
 
+pub mod contacts;
 pub mod entry;
 pub mod event;
 pub mod hub;
 mod interner;
+pub mod lives;
 pub mod members;
 pub mod own;
 pub mod pack;
@@ -82,6 +84,8 @@ struct Progress {
 pub struct Store {
     /// Who is here.
     pub members: Arc<members::Members>,
+    /// What they say of themselves, kept once for the stores that share it.
+    pub contacts: Arc<contacts::Contacts>,
     /// Who is told.
     pub hub: hub::Hub,
     shards: shards::Shards,
@@ -97,10 +101,22 @@ pub struct Store {
 impl Store {
     /// An empty store of the node whose events carry the id `node`.
     pub fn new(node: u64, life: LifeRef, settings: Arc<Settings>, waker: Arc<dyn Waker>) -> Store {
+        Store::sharing(node, life, settings, waker, Arc::default())
+    }
+
+    /// Like [`Store::new`], with what members say of themselves kept together with other stores.
+    pub fn sharing(
+        node: u64,
+        life: LifeRef,
+        settings: Arc<Settings>,
+        waker: Arc<dyn Waker>,
+        contacts: Arc<contacts::Contacts>,
+    ) -> Store {
         let members = Arc::new(members::Members::default());
         Store {
             hub: hub::Hub::new(node, life.id.as_str(), members.clone()),
             members,
+            contacts,
             shards: shards::Shards::default(),
             types: interner::Interner::default(),
             own: own::Own::new(life),

@@ -55,10 +55,13 @@ impl Row {
     }
 }
 
+/// A shard, once there is something in it: most nodes of a process with many have few keys.
+type Shard = RwLock<Option<Box<HashTable<Row>>>>;
+
 /// See the module.
 pub struct Shards {
     hasher: DefaultHashBuilder,
-    shards: Box<[RwLock<HashTable<Row>>]>,
+    shards: Box<[Shard]>,
 }
 
 impl Default for Shards {
@@ -68,7 +71,7 @@ impl Default for Shards {
 }
 
 impl Shards {
-    fn place(&self, key: &[u8]) -> (u64, &RwLock<HashTable<Row>>) {
+    fn place(&self, key: &[u8]) -> (u64, &Shard) {
         let hash = self.hasher.hash_one(key);
         // The table uses the top bits and the low ones; the middle is free to choose the shard.
         (hash, &self.shards[(hash >> 24) as usize % SHARDS])
@@ -78,14 +81,14 @@ impl Shards {
     pub fn get(&self, key: &str, nonce: u64) -> Option<Entry> {
         let key = key.as_bytes();
         let (hash, shard) = self.place(key);
-        shard.read().find(hash, |row| row.key() == key)?.get(nonce).cloned()
+        shard.read().as_ref()?.find(hash, |row| row.key() == key)?.get(nonce).cloned()
     }
 
     /// Every entry under `key`, tombstones included, in no order.
     pub fn each_of_key(&self, key: &str, f: impl FnMut(&Entry)) {
         let key = key.as_bytes();
         let (hash, shard) = self.place(key);
-        if let Some(row) = shard.read().find(hash, |row| row.key() == key) {
+        if let Some(row) = shard.read().as_ref().and_then(|shard| shard.find(hash, |row| row.key() == key)) {
             row.each(f);
         }
     }
@@ -94,6 +97,7 @@ impl Shards {
     pub fn each_shard(&self, mut f: impl FnMut(&mut dyn Iterator<Item = &Entry>)) {
         for shard in &self.shards {
             let shard = shard.read();
+            let Some(shard) = shard.as_ref() else { continue };
             f(&mut shard.iter().flat_map(|row| -> Box<dyn Iterator<Item = &Entry>> {
                 match row {
                     Row::One(e) => Box::new(std::iter::once(e)),
@@ -107,6 +111,7 @@ impl Shards {
     pub fn put(&self, entry: Entry) -> Option<Entry> {
         let (hash, shard) = self.place(entry.key_bytes());
         let mut shard = shard.write();
+        let shard = shard.get_or_insert_default();
         match shard.entry(hash, |row| row.key() == entry.key_bytes(), |row| self.hasher.hash_one(row.key())) {
             Slot::Occupied(mut slot) => slot.get_mut().put(entry),
             Slot::Vacant(slot) => {
@@ -120,7 +125,8 @@ impl Shards {
     pub fn take(&self, key: &str, nonce: u64, seq: u64) -> Option<Entry> {
         let key = key.as_bytes();
         let (hash, shard) = self.place(key);
-        let mut shard = shard.write();
+        let mut place = shard.write();
+        let shard = place.as_mut()?;
         let mut slot = shard.find_entry(hash, |row| row.key() == key).ok()?;
         let taken = match slot.get_mut() {
             Row::One(e) if e.head().life.nonce == nonce && e.seq() == seq => match slot.remove().0 {
@@ -141,7 +147,9 @@ impl Shards {
                 taken
             }
         };
-        if shard.len() * 4 < shard.capacity() {
+        if shard.is_empty() {
+            *place = None;
+        } else if shard.len() * 4 < shard.capacity() {
             shard.shrink_to_fit(|row| self.hasher.hash_one(row.key()));
         }
         taken

@@ -68,6 +68,8 @@ pub struct World {
     pub cuts: Cuts,
     pub dns: Dns,
     pub nodes: Vec<SimNode>,
+    /// What members say of themselves: kept once, as nodes of one process do.
+    contacts: std::sync::Arc<cluster_gossip::store::contacts::Contacts>,
     pub oracle: oracle::Oracle,
     pub traffic: Traffic,
     /// Hash over all that happened: equal for equal seeds.
@@ -101,6 +103,7 @@ impl World {
             cuts: Cuts::default(),
             dns: Dns::default(),
             nodes: Vec::new(),
+            contacts: Default::default(),
             oracle: oracle::Oracle::default(),
             traffic: Traffic::default(),
             trace: 0,

@@ -10,9 +10,12 @@ use cluster_gossip::config::settings::Settings;
 use cluster_gossip::engine::{Engine, Identity, Metric};
 use cluster_gossip::store::entry::MemberId;
 use cluster_gossip::store::hub::Filter;
+use cluster_gossip::store::members::Cause;
 use cluster_gossip::store::queue::Queue;
 use cluster_gossip::store::{NodeState, Store, Waker};
 use cluster_gossip::time::Time;
+use cluster_gossip::wire::frame::{self, Record};
+use cluster_gossip::wire::packet;
 use rand::Rng;
 
 use super::queue::What;
@@ -51,6 +54,24 @@ impl Waker for Flags {
         self.dirty.store(true, Ordering::Relaxed);
     }
     fn progress(&self) {}
+}
+
+/// What a process says of itself.
+fn record(node: &SimNode, now: Time) -> Option<Record> {
+    let view = node.store.members.get(node.nonce)?;
+    Some(Record {
+        id: node.id.clone(),
+        generation: view.life.generation,
+        nonce: node.nonce,
+        incarnation: 1,
+        status: view.status,
+        age_ms: now.millis_since(view.since),
+        address: view.address,
+        versions: view.versions,
+        tags: (*view.tags).clone(),
+        cause: Cause::None,
+        accuser: 0,
+    })
 }
 
 /// Bytes of datagrams that wait in the socket of a process that does not read; more are dropped, as a kernel does.
@@ -146,7 +167,13 @@ impl World {
         };
         let nonce = identity.nonce;
         let flags = Arc::new(Flags::default());
-        let store = Arc::new(Store::new(number as u64, identity.life(), settings.clone(), flags.clone()));
+        let store = Arc::new(Store::sharing(
+            number as u64,
+            identity.life(),
+            settings.clone(),
+            flags.clone(),
+            self.contacts.clone(),
+        ));
         let engine = Engine::new(settings.clone(), identity, store.clone(), self.now);
         let queue = Queue::new(0);
         if self.events != 0 {
@@ -183,6 +210,31 @@ impl World {
         self.by_address.insert(address, number);
         self.after(number);
         number
+    }
+
+    /// Every process that runs is told of all others at once: in one message from a stranger, with the records that newcomers are
+    /// sent. So clusters begin that are too large for their members to join one after the other.
+    pub fn acquaint(&mut self) {
+        let now = self.now;
+        let mut message = packet::begin(packet::Head {
+            cluster: packet::cluster_tag(&self.base.cluster),
+            sender: u64::MAX, // no process has it
+            target: 0,
+        });
+        let records: Vec<Record> = self.nodes.iter().filter(|n| n.running()).filter_map(|n| record(n, now)).collect();
+        for piece in records.chunks(1000) {
+            let mut body = Vec::new();
+            piece.iter().for_each(|record| record.put(&mut body));
+            packet::put_frame(&mut message, frame::kind::MEMBERS, &body);
+        }
+        packet::finish(&mut message);
+        for number in 0..self.nodes.len() {
+            let node = &mut self.nodes[number];
+            if let Some(engine) = node.engine.get_mut() {
+                engine.handle_stream(now, node.address, &message);
+            }
+            self.after(number);
+        }
     }
 
     /// The process ends without a word; its host stays, and refuses connections.

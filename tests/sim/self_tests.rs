@@ -203,7 +203,7 @@ fn an_end_that_is_not_told_is_reported() {
     let first = entry(&life, "k", 4, Some(b"t"));
     let head = EntryHead {
         life: life.clone(),
-        type_url: "\0".into(),
+        type_url: first.head().type_url.clone(),
         expires: START + SECOND,
         drained: true.into(),
         ..*first.head()
