@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use cluster_gossip::store::event::{EntryView, Event};
-use cluster_gossip::store::own::key;
 use cluster_gossip::store::queue::TakeError;
 use cluster_gossip::time::Time;
 
@@ -167,19 +166,20 @@ pub fn same_keys(id: &str, wrote: &[(&str, u64)], has: &[(&str, u64)]) -> Result
     Ok(())
 }
 
-/// What counts against the limits is what is there: own keys at the writer, those of all members at the engine.
+/// What counts against the limits is what is there: the host's own keys at the writer, those of all members at the engine.
 pub fn sizes(world: &World) -> Result<(), String> {
-    let own = [key::TOPOLOGY, key::HEARTBEAT, key::LEFT, key::BANNED];
     for n in world.members() {
         let node = &world.nodes[n];
         // Not what readers see: what has expired stays until its owner's delete comes.
-        let there = |nonce: u64| {
-            let entries = world.oracle.keys(nonce).chain(own).filter_map(|key| node.store.entry(key, nonce));
+        let hosts = |nonce: u64| {
+            let entries = world.oracle.keys(nonce).filter_map(|key| node.store.entry(key, nonce));
             entries.filter(|e| !e.head().deleted).fold((0, 0), |(keys, bytes), e| (keys + 1, bytes + e.size()))
         };
-        same_size(&node.id, "of its own", there(node.nonce), node.store.own_size())?;
-        let members = node.store.members.list(true);
-        let all = members.iter().map(|m| there(m.life.nonce)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        same_size(&node.id, "of its own", hosts(node.nonce), node.store.own_size())?;
+        let all = node.store.members.list(true).iter().fold((0, 0), |sum: (usize, usize), m| {
+            let (hosts, library) = (hosts(m.life.nonce), node.store.reserved_size(m.life.nonce));
+            (sum.0 + hosts.0 + library.0, sum.1 + hosts.1 + library.1)
+        });
         let counted = (node.metric("keys") as usize, node.metric("state_bytes") as usize);
         same_size(&node.id, "of all members", all, counted)?;
     }
