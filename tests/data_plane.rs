@@ -208,7 +208,7 @@ fn what_compresses_travels_compressed() {
 #[test]
 fn an_interrupted_transfer_goes_on_where_it_stopped() {
     // What was under way at the interruption comes twice, and that may be a third: one run says little.
-    let seeds = 8..14;
+    let seeds = 1..13;
     let twice: Vec<u64> = seeds.map(interrupted).collect();
     let mean = twice.iter().sum::<u64>() / twice.len() as u64;
     assert!(mean < 7_000, "{mean} entries came twice on average: {twice:?}");
