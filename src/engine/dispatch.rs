@@ -233,7 +233,7 @@ impl Engine {
                     self.handle_frame(now, from, sender, kind, body, touched)?;
                 }
             }
-            CONTENT => self.handle_content(sender, body)?,
+            CONTENT => self.handle_content(now, sender, body)?,
             CONTENT_ROWS => self.handle_content_rows(now, sender, body)?,
             BUCKETS => self.handle_buckets(now, sender, &frame::decode_buckets(body)?),
             BUSY => {
