@@ -400,3 +400,30 @@ fn contents_are_compared_as_often_as_is_set_and_at_once_when_that_changes() {
     world.run(60 * SECOND);
     assert!(compared(&world) >= before + 24, "a day is waited for");
 }
+
+/// A question about contents is small, and its answer costs hashing all that is held.
+#[test]
+fn questions_about_contents_cost_a_bounded_amount_of_work() {
+    let mut world = cluster(15, lossy(0.0), 3);
+    for i in 0..10_000 {
+        world.set(0, &format!("key-{i}"), &noise(i, 1024), None);
+    }
+    world.run(20 * SECOND);
+    let answers =
+        |w: &World| w.nodes[1].engine.metrics().iter().find(|m| m.name == "frames_sent_content_rows").unwrap().value;
+    let before = answers(&world);
+    let cluster = packet::cluster_tag(&world.nodes[0].store.settings().cluster);
+    let mut bytes = packet::begin(Head { cluster, sender: world.nodes[2].nonce, target: world.nodes[1].nonce });
+    for wrong in 0..30 {
+        let mut body = Vec::new();
+        for number in [world.nodes[1].engine.digest(), 0, u64::MAX, wrong, wrong] {
+            body.extend_from_slice(&number.to_le_bytes());
+        }
+        packet::put_frame(&mut bytes, kind::CONTENT, &body);
+    }
+    packet::finish(&mut bytes);
+    let from = world.nodes[2].address;
+    world.inject(1, from, &bytes);
+    let answered = answers(&world) - before;
+    assert!((1..8).contains(&answered), "{answered} of 30 questions about 10 MB were answered at once");
+}

@@ -394,3 +394,32 @@ fn a_value_that_most_refuse_is_had_of_its_owner() {
         must(seed, check::order(&mut world));
     }
 }
+
+/// A value far over what a receiver takes comes with others in one message, which is read all the same.
+#[test]
+fn a_value_of_megabytes_becomes_a_stub_too() {
+    let seed = 1;
+    let mut world = World::new(seed, Network { loss: 0.02, ..Network::default() });
+    cluster(&mut world, 1);
+    world.base.max_value_size = 1000;
+    let start = |world: &mut World, id: &str| world.start(id, &[0], |_| ());
+    start(&mut world, "m1");
+    start(&mut world, "m2");
+    world.run(10 * SECOND);
+    let noise: Vec<u8> = (0..12 << 20).map(|_| world.rng.random()).collect();
+    for value in [&noise[..], &[7; 4 << 20]] {
+        world.set(0, "before", b"b", None);
+        world.set(0, "large", value, None);
+        for i in 0..100 {
+            world.set(0, &format!("after{i}"), &[1; 900], None);
+        }
+        let late = format!("late{}", value.len());
+        start(&mut world, &late);
+        let equal = |w: &World| w.nodes.iter().all(|n| n.engine.digest() == w.nodes[0].engine.digest());
+        assert!(world.run_until(10 * SECOND, 100 * MS, equal), "what is too large holds up the rest");
+        for node in &world.nodes[1..] {
+            assert_eq!(node.store.get_prefix(world.now, Some("m0"), "", false).len(), 101);
+        }
+        must(seed, check::order(&mut world));
+    }
+}

@@ -9,8 +9,9 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::Engine;
+use super::allowance::Allowance;
 use super::arc::{ARCS, Span};
-use super::hops::{Allowance, COALESCE, Hops, MAX_FAILED};
+use super::hops::{COALESCE, Hops, MAX_FAILED};
 use super::member::{ClaimRank, Member, claim_rank};
 use super::membership::{Merged, Way};
 use crate::time::Time;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Engine;
+use super::allowance::Allowance;
 use crate::store::event::Level;
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Put, Reader};
@@ -21,6 +22,11 @@ const AGAIN: Duration = Duration::from_secs(20);
 const REPAIR_AGAIN: Duration = Duration::from_secs(1);
 const REPAIR_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Bytes hashed a second because others ask, and at once: a packet that asks is small, and many come in one datagram. Who gets no
+/// answer asks another later.
+const RATE: f64 = SLICE as f64;
+const BURST: f64 = 4.0 * SLICE as f64;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Contents {
@@ -31,6 +37,8 @@ pub struct Contents {
     asked: Option<(u64, Duration)>,
     /// Owners whose entries are being fetched anew.
     repairs: Vec<Repair>,
+    /// What may be hashed for others.
+    work: Allowance,
 }
 
 /// Entries of an owner being fetched anew.
@@ -46,8 +54,13 @@ struct Repair {
 impl Contents {
     /// Nothing compared yet; all is compared once in `interval`.
     pub fn new(now: Time, interval: Duration, rng: &mut impl Rng) -> Contents {
-        let next = now + interval.mul_f64(rng.random_range(0.5..1.0));
-        Contents { next, from: 0, asked: None, repairs: Vec::new() }
+        Contents {
+            next: now + interval.mul_f64(rng.random_range(0.5..1.0)),
+            from: 0,
+            asked: None,
+            repairs: Vec::new(),
+            work: Allowance::new(now, RATE, BURST),
+        }
     }
 
     /// When to go on.
@@ -152,13 +165,19 @@ impl Engine {
         owners
     }
 
+    /// Whether the entries of these owners may be hashed because another asks.
+    fn may_hash(&mut self, now: Time, owners: &[u64]) -> bool {
+        let bytes: usize = owners.iter().filter_map(|o| self.members.get(o)).map(|m| m.log.size().1 + 1).sum();
+        self.contents.work.spend(now, bytes.min(BURST as usize), 0.0)
+    }
+
     fn content_of(&self, owners: &[u64]) -> u128 {
         let sums = owners.iter().filter_map(|owner| self.members.get(owner)?.log.content(*owner));
         sums.fold(0, u128::wrapping_add)
     }
 
     /// Somebody asks whether the same stands under the same numbers here.
-    pub(super) fn handle_content(&mut self, sender: u64, body: &[u8]) -> Result<(), Malformed> {
+    pub(super) fn handle_content(&mut self, now: Time, sender: u64, body: &[u8]) -> Result<(), Malformed> {
         let question = Question::decode(body)?;
         let Some(target) = self.members.get(&sender).map(|m| m.claim.target()) else { return Ok(()) };
         let (lo, hi) = question.range;
@@ -166,6 +185,9 @@ impl Engine {
             return Ok(()); // what is not equal cannot be compared; it will be asked again
         }
         let owners = self.owners_in(lo, hi);
+        if !self.may_hash(now, &owners) {
+            return Ok(());
+        }
         if self.content_of(&owners) == question.sum {
             self.out.frame(target, frame::kind::CONTENT_ROWS, &[1], &mut self.counters);
         } else {
@@ -203,6 +225,9 @@ impl Engine {
         let mut differ = Vec::new();
         while !r.is_empty() {
             let (owner, watermark, theirs) = (r.u64()?, r.varint()?, read_sum(&mut r)?);
+            if !self.may_hash(now, &[owner]) {
+                break;
+            }
             let Some(log) = self.members.get(&owner).map(|m| &m.log) else { continue };
             if log.held().watermark == watermark && log.content(owner).is_some_and(|ours| ours != theirs) {
                 differ.push(owner);

@@ -245,7 +245,7 @@ impl Engine {
             ACCUSE => self.handle_accuse(now, sender, Accusation::decode(body)?),
             COMPRESSED => {
                 // What a message may be larger than the largest value is the same as on a stream.
-                let plain = compress::decompress(body, self.settings.max_value_size + (1 << 20))?;
+                let plain = compress::decompress(body, super::largest_read(self.settings.max_value_size) + (1 << 20))?;
                 for item in packet::frames(&plain) {
                     let (kind, body) = item?;
                     if kind == COMPRESSED {
@@ -255,7 +255,7 @@ impl Engine {
                     self.handle_frame(now, from, sender, kind, body, touched)?;
                 }
             }
-            CONTENT => self.handle_content(sender, body)?,
+            CONTENT => self.handle_content(now, sender, body)?,
             CONTENT_ROWS => self.handle_content_rows(now, sender, body)?,
             BUCKETS => self.handle_buckets(now, sender, &frame::decode_buckets(body)?),
             BUSY => {

@@ -7,6 +7,7 @@
 //!
 //! What hosts are told goes through the [`Store`], which the engine drives.
 
+mod allowance;
 mod arc;
 mod bans;
 mod changes;
@@ -70,13 +71,15 @@ use ring::Ring;
 use rumor::Rumors;
 use suspicion::Suspicions;
 use topology::Topology;
+pub use transfer::largest_read;
 
 /// Where bytes are to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// One UDP datagram.
     Datagram,
-    /// One message on a TCP stream, length-prefixed: at most `max_value_size` + 1 MiB.
+    /// One message on a TCP stream, length-prefixed: at most the sender's `max_value_size` + 1 MiB; what is read is bounded
+    /// by [`largest_read`] + 1 MiB.
     Stream,
 }
 

@@ -16,8 +16,9 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::Engine;
+use super::allowance::Allowance;
 use super::arc::{ARCS, Span};
-use super::hops::{Allowance, COALESCE, Hops, MAX_FAILED};
+use super::hops::{COALESCE, Hops, MAX_FAILED};
 use crate::time::Time;
 use crate::wire::codec::{Malformed, Put, Reader};
 use crate::wire::frame::{self, Held, Purpose, Statement};

@@ -35,6 +35,15 @@ const MAX_BACKLOG: usize = 1024;
 /// What is under way on a stream is taken for lost after this without an acknowledgement.
 pub(super) const STREAM_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Values up to this size are read from the wire whatever `max_value_size` is here, to become stubs: a message that is not
+/// read at all would be sent again and again, and what comes with it would never arrive.
+const READ_ANYHOW: usize = 63 << 20;
+
+/// The largest value in a message that is read by a member with this `max_value_size`.
+pub fn largest_read(max_value_size: usize) -> usize {
+    max_value_size.max(READ_ANYHOW)
+}
+
 /// Who was asked for entries has so long at least.
 const ASK_PATIENCE: Duration = Duration::from_millis(50);
 

@@ -63,7 +63,7 @@ pub fn open(config: &Config, id: u64) -> Result<Arc<Shared>> {
 
     let largest_value = {
         let store = store.clone();
-        move || store.settings().max_value_size
+        move || crate::engine::largest_read(store.settings().max_value_size)
     };
     let inbound = Inbound::new(tasks.clone(), Limits::default(), largest_value, stats.clone(), inbox.clone());
     tasks.spawn(inbound.accept(listener));

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cluster_gossip::config::settings::Settings;
-use cluster_gossip::engine::{Path, Reached};
+use cluster_gossip::engine::{Path, Reached, largest_read};
 use cluster_gossip::runtime::drain::{Io, drain};
 use cluster_gossip::store::event::kind;
 use cluster_gossip::time::Time;
@@ -201,6 +201,10 @@ impl World {
             let back = target.is_some_and(|n| self.cuts.passes(n, sender));
             let target = target.map(|n| &self.nodes[n]).filter(|n| passes && back && !n.host_lost);
             match target {
+                // As the runtime reads the length before anything else.
+                Some(node) if bytes.len() > largest_read(node.settings.max_value_size) + (1 << 20) => {
+                    self.agenda.add(self.now + way * 3, What::StreamFailed { node: sender, to, why: "too long" });
+                }
                 Some(node) if node.running() => {
                     way = way * 3 + Duration::from_secs_f64(bytes.len() as f64 / self.net.bandwidth);
                     self.agenda.add(self.now + way, What::Stream { to, from, bytes });
