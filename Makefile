@@ -56,10 +56,10 @@ MEMBERS ?= 20
 sim-soak: ## Adversarial runs of the simulator with new seeds (SECONDS=300, MEMBERS=20); prints the seeds that fail.
 	cargo run --profile checks --locked --example simulate -- --scenario adversary --members $(MEMBERS) --wall $(SECONDS) --seed $$(date +%s)000
 
-sim-coverage: ## Prints which part of the engine's lines the simulator's tests run.
+sim-coverage: ## Prints which part of the lines of the engine and the store the simulator's tests run.
 	@tools/sim-coverage
 
-mutants: ## Puts bugs into copies of the engine and counts the seeds that the simulator needs to find each.
+mutants: ## Puts bugs into copies of the engine: which checker of the simulator finds each, at which seed.
 	@tools/mutants
 
 lint: ## Checks format (rustfmt), and that clippy and rustdoc have no warning.

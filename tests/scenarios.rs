@@ -2,11 +2,14 @@
 
 mod sim;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use cluster_gossip::config::settings::Settings;
+use cluster_gossip::engine::{Engine, Path};
 use rand::Rng;
 use sim::run::{MS, SECOND, at_rest, cluster, converge, must, seeds};
-use sim::{Latency, Network, Start, World, check};
+use sim::{Latency, Network, Start, World, check, membership};
 
 /// Everything that must hold once all is quiet.
 fn settled(world: &mut World, seed: u64) {
@@ -421,5 +424,114 @@ fn a_value_of_megabytes_becomes_a_stub_too() {
             assert_eq!(node.store.get_prefix(world.now, Some("m0"), "", false).len(), 101);
         }
         must(seed, check::order(&mut world));
+    }
+}
+
+/// A way that carries less than was thought: the datagrams of the one that learns it get smaller, and all agree.
+#[test]
+fn a_datagram_too_large_for_the_way() {
+    let mut world = at_rest(1, Network::default(), 10);
+    let to = world.nodes[7].address;
+    for limit in [1232, 508, 508] {
+        let failed = |engine: &mut Engine, now| engine.handle_send_failed(now, to, Path::Datagram, true, "too long");
+        world.call(3, failed);
+        assert_eq!(world.nodes[3].metric("datagram_limit"), limit);
+        // What is over the limit of the settings is reported.
+        let settings = Settings { max_packet: limit as usize, ..(*world.nodes[3].settings).clone() };
+        world.nodes[3].settings = Arc::new(settings);
+        writes(&mut world, 20, 20 * MS);
+        world.set(3, "large", &[limit as u8; 5000], None);
+        converge(&mut world, 1, 5 * SECOND);
+        must(1, check::order(&mut world));
+    }
+    settled(&mut world, 1);
+}
+
+/// What the network says of an address is no verdict: a member that answers stays, whatever is said.
+#[test]
+fn an_address_said_to_be_unreachable_that_answers() {
+    // Long ways, so that probes are under way when it is said.
+    let net = Network { latency: Latency::uniform(40 * MS, 60 * MS), ..Network::default() };
+    let mut world = at_rest(1, net, 10);
+    let to = world.nodes[7].address;
+    for _ in 0..200 {
+        for n in 0..7 {
+            world.call(n, |engine, now| engine.handle_unreachable(now, to));
+        }
+        world.run(50 * MS);
+    }
+    assert!(world.sum("probes_indirect") > 0, "no probe went round");
+    assert_eq!((world.sum("suspicions"), world.sum("deaths")), (0, 0));
+    settled(&mut world, 1);
+}
+
+/// Nobody is accused for what a sleeping host has missed.
+#[test]
+fn a_host_that_slept() {
+    let mut world = at_rest(1, Network::default(), 10);
+    for _ in 0..20 {
+        world.pause(4, 3 * SECOND);
+        world.run(3 * SECOND);
+        world.call(4, |engine, now| engine.handle_sleep(now, 3 * SECOND));
+        writes(&mut world, 5, 20 * MS);
+        world.run(SECOND);
+    }
+    assert_eq!((world.nodes[4].metric("deaths"), world.sum("deaths")), (0, 0));
+    converge(&mut world, 1, 10 * SECOND);
+    settled(&mut world, 1);
+}
+
+/// Keys over what a receiver takes become stubs there; once the owner has room again, so has the receiver.
+#[test]
+fn a_member_that_takes_fewer_keys() {
+    for seed in seeds(4) {
+        let mut world = World::new(seed, Network { loss: 0.05, ..Network::default() });
+        for i in 0..6 {
+            let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+            world.start(&format!("m{i}"), &seeds, |s| s.max_keys_per_member = if i == 5 { 5 } else { 1000 });
+        }
+        world.run(10 * SECOND);
+        for k in 0..50 {
+            world.set(1, &format!("k{k}"), &[1; 10], None);
+            world.run(10 * MS);
+        }
+        let keys = |w: &World, n: usize| w.nodes[n].store.get_prefix(w.now, Some("m1"), "k", false).len();
+        let all = |w: &World| (0..5).all(|n| keys(w, n) == 50);
+        assert!(world.run_until(10 * SECOND, 100 * MS, all), "seed {seed}");
+        assert!((1..=10).contains(&keys(&world, 5)), "seed {seed}: {} keys", keys(&world, 5));
+        assert!(world.nodes[5].metric("entries_refused") > 0, "seed {seed}");
+        must(seed, check::sizes(&world));
+        for k in 0..50 {
+            world.delete(1, &format!("k{k}"));
+        }
+        world.run(5 * SECOND);
+        world.set(1, "k0", b"again", None);
+        converge(&mut world, seed, 10 * SECOND);
+        settled(&mut world, seed);
+    }
+}
+
+/// Nobody holds any life of a member to be there, not those either who were cut off while its last one came and went.
+#[test]
+fn a_later_life_that_came_and_went_unseen() {
+    for seed in seeds(8) {
+        let mut world = at_rest(seed, Network::default(), 10);
+        let cut_off = [0, 1, 2, 3];
+        world.partition(&cut_off);
+        world.kill(9);
+        world.run(SECOND);
+        let seeds = vec![world.nodes[5].address.to_string()];
+        let later = world.spawn(Start { id: "m9".into(), seeds, ..Start::default() }, |_| ());
+        world.run(SECOND);
+        world.leave(later);
+        world.run(SECOND);
+        world.heal();
+        let over = |w: &World| {
+            w.members().iter().all(|n| w.nodes[*n].store.members.by_id("m9").is_none_or(|m| !m.status.is_present()))
+        };
+        assert!(world.run_until(60 * SECOND, 100 * MS, over), "seed {seed}: somebody holds m9 to be there");
+        converge(&mut world, seed, 60 * SECOND);
+        must(seed, membership::agreement(&world));
+        settled(&mut world, seed);
     }
 }

@@ -11,11 +11,6 @@ impl Held {
         seq <= self.watermark || self.above.iter().any(|&(from, to)| seq > from && seq <= to)
     }
 
-    /// The highest number held.
-    pub fn end(&self) -> u64 {
-        self.above.last().map_or(self.watermark, |&(_, to)| to)
-    }
-
     /// Adds the interval (from, to]. Gives false, and changes nothing, if there is no room for one more gap.
     pub fn add(&mut self, from: u64, to: u64) -> bool {
         if from <= self.watermark {
@@ -121,7 +116,6 @@ mod tests {
             prop_assert!(held.above.windows(2).all(|w| w[0].1 < w[1].0));
             prop_assert!(held.above.first().is_none_or(|&(from, to)| from > held.watermark && to > from));
             prop_assert!((1..70).all(|n| held.has(n) == set.contains(&n)));
-            prop_assert_eq!(held.end(), set.last().copied().unwrap_or(0));
         }
 
         #[test]
