@@ -2,6 +2,7 @@
 
 mod data;
 mod figures;
+mod large;
 mod members;
 mod options;
 #[path = "../../tests/sim/mod.rs"]
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         "crash" => members::crash(&options, &mut figures),
         "pause" => members::pause(&options, &mut figures),
         "detection" => members::detection(&options, &mut figures),
+        "large" => large::large(&options, &mut figures),
         "adversary" => return adversary(&options),
         other => Err(format!("there is no scenario {other:?}; --help shows all")),
     };

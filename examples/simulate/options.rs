@@ -18,6 +18,7 @@ Simulates a cluster: virtual time, one seed for everything, the engine and the e
       pause      --stopped of the members are stopped for 1 to 30 s at random: false alarms
       detection  tables of crash and pause for 100 and 1,000 members (or --members), over loss and shares stopped
       partition  two halves for --time, with sets and deletes on both sides: time until all agree again
+      large      spread of up to 3 values, two crashes, a partition, on one cluster of thousands (with --begin acquainted)
       churn      members come, leave and crash while values are set: time until all agree
       adversary  faults of every kind, and every invariant checked; --seeds seeds, or new ones for --wall seconds
   --members N        how many (100)
@@ -31,6 +32,7 @@ Simulates a cluster: virtual time, one seed for everything, the engine and the e
   --keys N           entries of the state that a newcomer gets (10000)
   --runs N           values of spread, crashes of crash (21)
   --stopped X        share of members stopped at a time (0.1)
+  --apart X          share of the members that the partition of large cuts off (0.5)
   --time SECONDS     virtual time that idle, pause, partition, churn and adversary take (600; partition 3600; idle 60)
   --faults N         faults of an adversarial run (200)
   --only A,B         only these faults of adversary; --not A,B all but these
@@ -53,6 +55,7 @@ pub struct Options {
     pub keys: usize,
     pub runs: usize,
     pub stopped: f64,
+    pub apart: f64,
     pub time: Option<Duration>,
     pub faults: usize,
     pub only: Vec<Fault>,
@@ -95,6 +98,7 @@ impl Options {
             keys: 10_000,
             runs: 21,
             stopped: 0.1,
+            apart: 0.5,
             time: None,
             faults: 200,
             only: Vec::new(),
@@ -142,6 +146,7 @@ impl Options {
             "--keys" => self.keys = number(name, value)?,
             "--runs" => self.runs = number(name, value)?,
             "--stopped" => self.stopped = share(name, value)?,
+            "--apart" => self.apart = share(name, value)?,
             "--time" => self.time = Some(seconds(name, value)?),
             "--faults" => self.faults = number(name, value)?,
             "--only" => self.only = faults()?,

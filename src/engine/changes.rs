@@ -24,7 +24,9 @@ impl Changes {
 
     /// Notes that member `nonce`, last changed at `last` (0: never), has changed. Gives the position of the change.
     pub fn note(&mut self, nonce: u64, last: u64) -> u64 {
-        self.forget(last);
+        if last > 0 {
+            self.forget(last);
+        }
         self.head += 1;
         make_room(&mut self.log);
         self.log.push((self.head, nonce));

@@ -462,6 +462,9 @@ impl Engine {
 
     fn commit(&mut self, now: Time, sender: u64, row: &Row) {
         let awaited = self.claims.awaits(row.nonce);
+        // That nobody holds anything of an owner needs no note.
+        let is_empty =
+            row.held == Held::default() && self.members.get(&row.nonce).is_none_or(|m| *m.log.held() == row.held);
         let Some(member) = self.members.get_mut(&sender) else { return };
         let talk = member.peer.talk();
         if let Some(flight) = talk.in_flight.get_mut(&row.nonce) {
@@ -487,6 +490,9 @@ impl Engine {
         match row.reset {
             Some(pos) => _ = talk.resets.insert(row.nonce, (pos, row.floor)),
             None => _ = talk.resets.remove(&row.nonce),
+        }
+        if is_empty && talk.committed.watermark(row.nonce).is_none() {
+            return;
         }
         match talk.commit(now, row.nonce, &row.held) {
             Commit::Same => {}

@@ -1,9 +1,10 @@
 //! What peers were told of lives just now: so that two that do not take each other's word repeat it now and then, and not
 //! at the speed of their round trip.
 
+use std::hash::BuildHasher;
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::Engine;
 use crate::time::Time;
@@ -20,7 +21,7 @@ const AGAIN_AFTER_MOST: Duration = Duration::from_secs(2);
 const MAX_SAID: usize = 4096;
 
 /// About a life, to a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Hash)]
 enum What {
     /// This was told: generation, incarnation, status and cause.
     Told(u64, u64, u8, u8),
@@ -28,36 +29,37 @@ enum What {
     Asked(u64, u8),
 }
 
-/// What was told last, and asked last, and when.
-type Last = [Option<(What, Time)>; 2];
-
-/// See the module: by peer and life.
+/// See the module: by a hash of the peer, the life, and whether something was told or asked, a hash of what that was and when.
+/// Two that hash alike would only be said a moment later.
 #[derive(Debug, Default)]
-pub struct Said(HashMap<(u64, u64), Last>);
+pub struct Said {
+    hasher: DefaultHashBuilder,
+    last: HashMap<u64, (u64, Time)>,
+}
 
 impl Said {
     /// Notes that `what` is said; gives false if it was said just now.
     fn note(&mut self, now: Time, (peer, life): (u64, u64), what: What, pause: Duration) -> bool {
-        if self.0.len() >= MAX_SAID && !self.0.contains_key(&(peer, life)) {
-            self.0.retain(|_, said| said.iter().flatten().any(|(_, at)| now.since(*at) < AGAIN_AFTER));
-            if self.0.len() >= MAX_SAID {
+        let key = self.hasher.hash_one((peer, life, matches!(what, What::Asked(..))));
+        let what = self.hasher.hash_one(what);
+        if self.last.get(&key).is_some_and(|(old, at)| *old == what && now.since(*at) < pause) {
+            return false;
+        }
+        if self.last.len() >= MAX_SAID && !self.last.contains_key(&key) {
+            self.last.retain(|_, (_, at)| now.since(*at) < AGAIN_AFTER);
+            if self.last.len() >= MAX_SAID {
                 return true;
             }
         }
-        let said = self.0.entry((peer, life)).or_default();
-        let place = &mut said[usize::from(matches!(what, What::Asked(..)))];
-        if place.is_some_and(|(old, at)| old == what && now.since(at) < pause) {
-            return false;
-        }
-        *place = Some((what, now));
+        self.last.insert(key, (what, now));
         true
     }
 
     /// Forgets what is old.
     pub fn housekeeping(&mut self, now: Time) {
-        self.0.retain(|_, said| said.iter().flatten().any(|(_, at)| now.since(*at) < AGAIN_AFTER_MOST));
-        if self.0.is_empty() {
-            self.0 = HashMap::new();
+        self.last.retain(|_, (_, at)| now.since(*at) < AGAIN_AFTER_MOST);
+        if self.last.is_empty() {
+            self.last = HashMap::new();
         }
     }
 }
@@ -103,8 +105,8 @@ mod tests {
         for life in 0..100_000 {
             said.note(at(300), (1, life), told(1), AGAIN_AFTER);
         }
-        assert!(said.0.len() <= MAX_SAID);
+        assert!(said.last.len() <= MAX_SAID);
         said.housekeeping(at(10_000));
-        assert!(said.0.is_empty());
+        assert!(said.last.is_empty());
     }
 }
