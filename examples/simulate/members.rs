@@ -168,21 +168,23 @@ pub fn detection(options: &Options, figures: &mut Figures) -> Result<(), String>
             }
         }
     }
-    let time = options.time.unwrap_or(600 * SECOND);
-    println!("\nfalse alarms in {time:?}: members stopped for 1 to 30 s at random, so many at a time");
+    println!("\nfalse alarms: members stopped for 1 to 30 s at random, so many at a time");
     println!("dead: each observer counts; short: stopped for up to 10 s; long: for longer");
     println!(
-        "{:>6} {:>6} {:>8} {:>8} {:>10} {:>8} {:>8} {:>8} {:>8}",
-        "N", "loss", "stopped", "pauses", "suspected", "dead", "members", "short", "long"
+        "{:>6} {:>6} {:>6} {:>8} {:>8} {:>10} {:>8} {:>8} {:>8} {:>8}",
+        "N", "time", "loss", "stopped", "pauses", "suspected", "dead", "members", "short", "long"
     );
     for &n in &sizes {
+        // As much is stopped in a short time of many members as in a long time of few.
+        let time = options.time.unwrap_or(600 * SECOND * 100 / n.max(100) as u32);
         for loss in [0.0, 0.05, 0.2] {
             for stopped in [0.0, 0.01, 0.1, 0.25] {
                 let mut one = options.clone();
                 one.net.loss = loss;
                 let a = pauses(&one, n, stopped, time)?;
                 println!(
-                    "{n:>6} {loss:>6} {stopped:>8} {:>8} {:>10} {:>8} {:>8} {:>8} {:>8}",
+                    "{n:>6} {:>5}s {loss:>6} {stopped:>8} {:>8} {:>10} {:>8} {:>8} {:>8} {:>8}",
+                    time.as_secs(),
                     a.pauses,
                     a.suspected,
                     a.dead,

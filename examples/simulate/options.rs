@@ -16,7 +16,8 @@ Simulates a cluster: virtual time, one seed for everything, the engine and the e
       join       all members start at once; then one more joins a state of --keys entries of --size bytes
       crash      hosts are lost and processes killed, one at a time: time until every other member knows
       pause      --stopped of the members are stopped for 1 to 30 s at random: false alarms
-      detection  tables of crash and pause for 100 and 1,000 members (or --members), over loss and shares stopped
+      detection  tables of crash and pause for 100 and 1,000 members (or --members), over loss and shares stopped;
+                 600 s of pauses, of 1,000 members 60 s, unless --time says otherwise
       partition  two halves for --time, with sets and deletes on both sides: time until all agree again
       large      spread of up to 3 values, two crashes, a partition, on one cluster of thousands (with --begin acquainted)
       churn      members come, leave and crash while values are set: time until all agree

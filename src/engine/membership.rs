@@ -527,7 +527,7 @@ impl Engine {
     /// Ends the grace of departed members for which `ends` holds: their state goes, that they were is remembered.
     fn end_grace(&mut self, now: Time, ends: impl Fn(&Member) -> bool) {
         if self.members.len() == self.ring.len() {
-            return; // all that are known are present
+            return; // nobody has departed: most of the time, and this is asked for each newcomer
         }
         let store = self.store.clone();
         let gone = |m: &Member| !m.is_present() && ends(m);
