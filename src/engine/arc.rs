@@ -83,7 +83,7 @@ impl Engine {
                 // One that has answered lately, if there is one, so that a dead member costs no time.
                 let start = self.rng.random_range(0..piece.len());
                 let mut order = piece[start..].iter().chain(&piece[..start]);
-                let answers = |n: &&u64| self.members.get(*n).is_some_and(|m| m.answers());
+                let answers = |n: &&u64| self.members.get(n).is_some_and(|m| m.answers());
                 if let Some(peer) = order.clone().find(answers).or(order.next()).copied() {
                     hops.push((peer, Span { from, to: end }));
                 }

@@ -461,7 +461,7 @@ impl Engine {
     /// A message on a stream did not get to an address. Whether its member is gone, or only TCP is blocked, a datagram
     /// shows.
     pub(super) fn note_stream_failed(&mut self, now: Time, to: std::net::SocketAddr, error: &str) {
-        let here = |nonce: &&u64| self.members.get(*nonce).is_some_and(|m| m.claim.address == to);
+        let here = |nonce: &&u64| self.members.get(nonce).is_some_and(|m| m.claim.address == to);
         let Some(target) = self.ring.members().iter().filter(|nonce| **nonce != self.me).find(here).copied() else {
             return;
         };

@@ -67,6 +67,11 @@ impl<T: OfLife> Lives<T> {
         self.rows.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// All nonces.
     pub fn keys(&self) -> impl Iterator<Item = &u64> {
         self.rows.iter().map(|row| &row.life().nonce)
