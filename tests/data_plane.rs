@@ -191,6 +191,60 @@ fn ten_megabytes_reach_a_newcomer_in_a_few_round_trips() {
     assert!(took < 300 * MS && bytes < 15_000_000, "{took:?}, {bytes} B");
 }
 
+fn slow() -> Network {
+    Network { bandwidth: 1e6, shared: true, ..Network::default() }
+}
+
+/// A newcomer to `n` members gets 6 MB over a way of 1 MB a second. Gives the time and the bytes sent; with `dies`, whoever
+/// sends most ends midway.
+fn catch_up(seed: u64, n: usize, net: Network, dies: bool) -> (Duration, u64) {
+    let mut world = cluster(seed, lossy(0.0), n);
+    for i in 0..6_000 {
+        world.set(0, &format!("key-{i}"), &noise(i, 1000), None);
+    }
+    assert!(world.run_until(20 * SECOND, 500 * MS, |w| (0..n).all(|i| count(w, i, "m0") == 6_000)));
+    world.run(10 * SECOND);
+    world.net = net;
+    let sent_by = |w: &World| (0..n).map(|i| w.nodes[i].engine.counters().message_bytes_sent).collect::<Vec<_>>();
+    let (before, by, start) = (sent(&world), sent_by(&world), world.now);
+    let late = world.start("late", &[1], |_| ());
+    if dies {
+        assert!(world.run_until(20 * SECOND, 20 * MS, |w| count(w, late, "m0") > 1_500));
+        let more: Vec<u64> = sent_by(&world).iter().zip(by).map(|(a, b)| a - b).collect();
+        let serves = (0..n).max_by_key(|i| more[*i]).unwrap();
+        assert!(serves != 0, "seed {seed}: the owner serves: {more:?}");
+        // The kernel of a host that is there tells of the death; one that is lost is only silent.
+        if seed.is_multiple_of(2) { world.lose_host(serves) } else { world.kill(serves) }
+    }
+    assert!(world.run_until(60 * SECOND, 20 * MS, |w| count(w, late, "m0") == 6_000), "seed {seed}");
+    let figures = (world.now.since(start), sent(&world) - before);
+    println!("seed {seed}, {n} members, shared: {}, one dies: {dies}: {figures:?}", world.net.shared);
+    figures
+}
+
+#[test]
+fn over_a_slow_way_one_alone_sends_what_a_newcomer_lacks() {
+    for seed in 1..4 {
+        for n in [3, 10] {
+            for shared in [true, false] {
+                let (took, bytes) = catch_up(seed, n, Network { shared, ..slow() }, false);
+                assert!(bytes < 9_000_000, "{bytes} B in {took:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_that_dies_while_it_serves_a_newcomer_is_replaced() {
+    for seed in 1..4 {
+        for n in [3, 10] {
+            let (took, bytes) = catch_up(seed, n, slow(), true);
+            // 6 s are the bytes themselves; what was on the way is lost with it.
+            assert!(took < 12 * SECOND && bytes < 9_000_000, "{bytes} B in {took:?}");
+        }
+    }
+}
+
 #[test]
 fn what_compresses_travels_compressed() {
     let mut world = cluster(12, lossy(0.0), 2);
@@ -207,11 +261,11 @@ fn what_compresses_travels_compressed() {
 
 #[test]
 fn an_interrupted_transfer_goes_on_where_it_stopped() {
-    // What was under way at the interruption comes twice, and that may be a third: one run says little.
+    // What was under way at the interruption comes twice, and that may be a fifth: one run says little.
     let seeds = 1..13;
     let twice: Vec<u64> = seeds.map(interrupted).collect();
     let mean = twice.iter().sum::<u64>() / twice.len() as u64;
-    assert!(mean < 7_000, "{mean} entries came twice on average: {twice:?}");
+    assert!(mean < 3_000, "{mean} entries came twice on average: {twice:?}");
 }
 
 /// How many of 20,000 entries come twice where the transfer is interrupted when 8,000 or more are there.

@@ -262,6 +262,11 @@ impl Engine {
                 let other = Reader::new(body).u64()?;
                 self.handle_busy(now, sender, other);
             }
+            COMING => {
+                let mut r = Reader::new(body);
+                let (owner, to) = (r.u64()?, r.varint()?);
+                self.handle_coming(now, sender, owner, to);
+            }
             NOT_ME => {
                 let nonce = Reader::new(body).u64()?;
                 self.handle_not_me(now, from, nonce);

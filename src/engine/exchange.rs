@@ -474,15 +474,22 @@ impl Engine {
             };
             // A reset begins again when the floor rises, and what is under way from before is passed over.
             let void = row.reset.is_some() && row.floor > flight.floor;
+            let came = |to: u64| arrived || row.reset.is_none() && row.held.has(to);
+            let soon =
+                flight.pieces.iter().filter(|(to, _, sent)| came(*to) && now.since(*sent) < super::transfer::SOON);
+            talk.soon = (talk.soon + soon.map(|(_, bytes, _)| bytes).sum::<usize>()).min(super::transfer::WINDOW);
             if arrived || void {
                 talk.in_flight.remove(&row.nonce);
             } else {
                 let left = flight.pieces.len();
-                flight.pieces.retain(|(to, _)| row.reset.is_some() || !row.held.has(*to));
+                flight.pieces.retain(|(to, ..)| !came(*to));
                 if flight.pieces.len() < left {
                     flight.until = now + super::transfer::STREAM_PATIENCE;
                 }
             }
+        }
+        if row.asked {
+            talk.backlog.retain(|owner| *owner != row.nonce);
         }
         if awaited {
             talk.stated(now, row.nonce, member::claim_rank(row.incarnation, row.status));

@@ -164,8 +164,8 @@ pub struct InFlight {
     pub floor: u64,
     /// Taken for lost from then on.
     pub until: Time,
-    /// On a stream: pieces of it that are not acknowledged, each with its last number and its bytes.
-    pub pieces: VecDeque<(u64, usize)>,
+    /// On a stream: pieces of it that are not acknowledged, each with its last number, its bytes and when it was sent.
+    pub pieces: VecDeque<(u64, usize, Time)>,
 }
 
 /// What is known of a member as a partner in exchanges: what stays once it was measured, and behind a pointer the rest.
@@ -225,6 +225,8 @@ pub struct Talk {
     pub in_flight: BTreeMap<u64, InFlight>,
     /// Owners of whose entries it lacks some, to be sent when there is room on the way.
     pub backlog: Vec<u64>,
+    /// Bytes that have come to it soon after they were sent on streams: so many more may be under way.
+    pub soon: usize,
     /// How far its resets have come, and the floors that they are to reach, by owner.
     pub resets: BTreeMap<u64, (u64, u64)>,
     /// It is not asked where it is before.
@@ -241,6 +243,7 @@ impl Empty for Talk {
             claims: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             backlog: Vec::new(),
+            soon: 0,
             resets: BTreeMap::new(),
             ask_after: Time::from_micros(0),
             pages_after: Time::from_micros(0),
@@ -276,7 +279,7 @@ impl Peer {
     /// Bytes under way to it on streams.
     pub fn streaming(&self, now: Time) -> usize {
         let flights = self.in_flight.values().filter(|f| f.until > now);
-        flights.flat_map(|f| &f.pieces).map(|(_, bytes)| bytes).sum()
+        flights.flat_map(|f| &f.pieces).map(|(_, bytes, _)| bytes).sum()
     }
 
     /// What is known of late, to write into.

@@ -28,6 +28,7 @@ const FRAME_NAMES: &[(u8, &str, &str, &str)] = &[
     (20, "frames_sent_content", "frame_bytes_sent_content", "frames_received_content"),
     (21, "frames_sent_content_rows", "frame_bytes_sent_content_rows", "frames_received_content_rows"),
     (22, "frames_sent_padding", "frame_bytes_sent_padding", "frames_received_padding"),
+    (23, "frames_sent_coming", "frame_bytes_sent_coming", "frames_received_coming"),
 ];
 
 /// One figure: its name, what it says, whether it can fall, its value.

@@ -380,7 +380,10 @@ impl Engine {
         // What a lost datagram carried is sent again within a few round trips; a host without network loses many.
         if too_big || path == Path::Stream {
             for member in self.members.values_mut().filter(|m| m.claim.address == to) {
-                _ = member.peer.talked().map(|talk| talk.in_flight.clear());
+                if let Some(talk) = member.peer.talked() {
+                    talk.in_flight.clear();
+                    talk.soon = 0;
+                }
             }
         }
         self.seed_failed(to, error);

@@ -11,6 +11,7 @@ use super::member::InFlight;
 use super::outbox::Target;
 use crate::store::event::Level;
 use crate::time::Time;
+use crate::wire::codec::Put;
 use crate::wire::frame::{self, Purpose, Row};
 use crate::wire::segment::Segment;
 
@@ -23,8 +24,15 @@ const PIECE: usize = 256 * 1024;
 /// Bytes of a reset in one message: the next one follows on its acknowledgement.
 const RESET_PIECE: usize = 1 << 20;
 
-/// Bytes on streams to one peer that are not acknowledged, about.
-const WINDOW: usize = 4 << 20;
+/// Bytes on streams to one peer that are not acknowledged, about, at most.
+pub(super) const WINDOW: usize = 4 << 20;
+
+/// So many at first: then as many more as have come within [`SOON`]. What is under way on a slow way would be sent for
+/// nothing if another sends the same, or if this node ends.
+const FIRST_WINDOW: usize = 512 * 1024;
+
+/// What is acknowledged within this has not waited long behind what else was under way.
+pub(super) const SOON: Duration = Duration::from_millis(500);
 
 /// Peers that are sent to on streams at a time; others are told to ask somebody else.
 const UPLOADS: usize = 4;
@@ -47,6 +55,10 @@ pub fn largest_read(max_value_size: usize) -> usize {
 /// Who was asked for entries has so long at least.
 const ASK_PATIENCE: Duration = Duration::from_millis(50);
 
+/// Who has said that entries are coming on a stream has so long for each message, however slow the way is. One that dies
+/// meanwhile is given up then.
+const COMING_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Owners whose entries were asked for, remembered at most.
 const MAX_ASKED: usize = 1024;
 
@@ -61,6 +73,8 @@ struct Asked {
     watermark: u64,
     /// Given up then.
     until: Time,
+    /// Up to this number it has said to be sending; 0 if it has not.
+    coming: u64,
 }
 
 /// What is on its way to and from this node. Of each owner one peer is asked at a time: several would all send the same, and two
@@ -107,7 +121,7 @@ impl Engine {
             let Some(member) = self.members.get(owner) else { continue };
             let watermark = member.log.held().watermark;
             let (ask, in_vain) = match self.transfers.asked.get(owner) {
-                Some(a) if a.until <= now => (true, a.watermark == watermark && a.peer != *owner),
+                Some(a) if !self.is_asked(now, a) => (true, a.watermark == watermark && a.peer != *owner),
                 Some(a) => (a.peer == peer && a.watermark < watermark, false),
                 None => (true, false),
             };
@@ -119,7 +133,9 @@ impl Engine {
             }
             let of_owner = in_vain && *owner != peer && member.is_present() && of_owners.len() < OWNERS_ASKED;
             let peer = if of_owner { *owner } else { peer };
-            self.transfers.asked.insert(*owner, Asked { peer, watermark, until });
+            let coming = self.transfers.asked.get(owner).filter(|a| a.until > now && a.peer == peer).copied();
+            let (coming, until) = coming.map_or((0, until), |a| (a.coming, a.until.max(until)));
+            self.transfers.asked.insert(*owner, Asked { peer, watermark, until, coming });
             if of_owner { of_owners.push(*owner) } else { asked.push(*owner) }
         }
         for owner in of_owners {
@@ -131,14 +147,49 @@ impl Engine {
     /// Marks those rows whose entries another member was asked for: this peer needs not send them.
     pub(super) fn mark_asked(&self, now: Time, peer: u64, rows: &mut [Row]) {
         for row in rows {
-            row.asked |= self.transfers.asked.get(&row.nonce).is_some_and(|a| a.until > now && a.peer != peer);
+            let asked = self.transfers.asked.get(&row.nonce);
+            row.asked |= asked.is_some_and(|a| a.peer != peer && self.is_asked(now, a));
+        }
+    }
+
+    /// Whether the peer may still send what was asked of it.
+    fn is_asked(&self, now: Time, asked: &Asked) -> bool {
+        asked.until > now && self.members.get(&asked.peer).is_some_and(|m| m.is_present())
+    }
+
+    /// Whether this has come of an owner.
+    fn has_come(&self, owner: u64, to: u64) -> bool {
+        let Some(log) = self.members.get(&owner).map(|m| &m.log) else { return false };
+        log.reset_pos().map_or_else(|| log.held().has(to), |pos| pos >= to)
+    }
+
+    /// A peer begins to send entries on a stream. On a slow way the first of them come long after an answer would have, and
+    /// whoever else were asked meanwhile would send the same.
+    pub(super) fn handle_coming(&mut self, now: Time, sender: u64, owner: u64, to: u64) {
+        if !self.members.contains_key(&sender) || owner == self.me || self.has_come(owner, to) {
+            return;
+        }
+        let Some(watermark) = self.members.get(&owner).map(|m| m.log.held().watermark) else { return };
+        let asked = self.transfers.asked.get(&owner).copied().filter(|a| self.is_asked(now, a));
+        // What comes unasked is as good, if nobody else is sending.
+        let coming = asked.is_some_and(|a| a.coming > 0 && !self.has_come(owner, a.coming));
+        if coming {
+            // Only what comes gives it more time: else one that only says so would be waited for without end.
+            if let Some(asked) = self.transfers.asked.get_mut(&owner).filter(|a| a.peer == sender) {
+                asked.coming = asked.coming.max(to);
+            }
+        } else if asked.is_some() || self.transfers.asked.len() < MAX_ASKED {
+            let until = now + COMING_PATIENCE;
+            self.transfers.asked.insert(owner, Asked { peer: sender, watermark, until, coming: to });
         }
     }
 
     /// Something has come of what was asked for: more will.
     fn asked_came(&mut self, now: Time, sender: u64, owner: u64) {
-        let until = now + self.patience(sender).max(ASK_PATIENCE);
-        if let Some(asked) = self.transfers.asked.get_mut(&owner).filter(|a| a.peer == sender) {
+        let Some(asked) = self.transfers.asked.get(&owner).filter(|a| a.peer == sender) else { return };
+        let more = asked.coming > 0 && !self.has_come(owner, asked.coming);
+        let until = now + if more { COMING_PATIENCE } else { self.patience(sender).max(ASK_PATIENCE) };
+        if let Some(asked) = self.transfers.asked.get_mut(&owner) {
             asked.until = until;
         }
     }
@@ -173,7 +224,8 @@ impl Engine {
         sized.sort_unstable();
 
         let patience = self.patience(peer);
-        let mut window = WINDOW.saturating_sub(partner.peer.streaming(now));
+        let window = WINDOW.min(FIRST_WINDOW + partner.peer.soon);
+        let mut window = window.saturating_sub(partner.peer.streaming(now));
         let mut burst = 0;
         let mut message = Message::default();
         let mut left_over = Vec::new();
@@ -259,7 +311,7 @@ impl Engine {
             }
             flight.to = to;
             flight.until = now + STREAM_PATIENCE;
-            flight.pieces.push_back((to, body.len()));
+            flight.pieces.push_back((to, body.len(), now));
             sent += body.len();
             self.counters.segments_sent += 1;
             message.bytes += body.len();
@@ -271,7 +323,13 @@ impl Engine {
         if flight.to > 0
             && let Some(partner) = self.members.get_mut(&peer)
         {
+            let to = flight.to;
             partner.peer.talk().in_flight.insert(owner, flight);
+            if sent > 0 {
+                let mut body = owner.to_le_bytes().to_vec();
+                body.put_varint(to);
+                self.out.frame(target, frame::kind::COMING, &body, &mut self.counters);
+            }
         }
         (sent, more)
     }
@@ -400,13 +458,14 @@ impl Engine {
 
     /// Tells the sender of a packet what is now known and held of the members that it was about. What it has in
     /// surplus it then sends; what it has been told it counts as committed.
-    pub(super) fn acknowledge(&mut self, _now: Time, sender: u64, mut touched: Vec<u64>) {
+    pub(super) fn acknowledge(&mut self, now: Time, sender: u64, mut touched: Vec<u64>) {
         // One that leaves before it was known here waits for an answer too.
         let claim = self.members.get(&sender).map(|m| &m.claim).or_else(|| self.departed.get(&sender));
         let Some(target) = claim.map(|c| c.target()) else { return };
         touched.sort_unstable();
         touched.dedup();
-        let rows = touched.into_iter().filter_map(|nonce| self.row(nonce)).collect();
+        let mut rows: Vec<Row> = touched.into_iter().filter_map(|nonce| self.row(nonce)).collect();
+        self.mark_asked(now, sender, &mut rows);
         self.inform(target, rows);
         let mut acked = std::mem::take(&mut self.rumors.acked);
         acked.sort_unstable();

@@ -57,6 +57,8 @@ pub mod kind {
     pub const CONTENT_ROWS: u8 = 21;
     /// Nothing: it makes a packet larger, so that the answer to it may be as large.
     pub const PADDING: u8 = 22;
+    /// Entries begin to come on a stream: their owner (u64) and the last number (varint) of what is under way.
+    pub const COMING: u8 = 23;
 }
 
 /// Bytes of a member's tags on the wire, names and values together, at most.

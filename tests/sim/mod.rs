@@ -90,6 +90,8 @@ pub struct World {
     /// Packets of a storm that are still to be printed, and one more once it has begun.
     shows_storm: u32,
     by_address: HashMap<SocketAddr, usize>,
+    /// Until when the way to a member is taken by what is on it, where it is shared.
+    taken: HashMap<SocketAddr, Time>,
     agenda: Agenda,
     out: Outgoing,
 }
@@ -116,6 +118,7 @@ impl World {
             second: (START, 0),
             shows_storm: 0,
             by_address: HashMap::new(),
+            taken: HashMap::new(),
             agenda: Agenda::default(),
             out: Outgoing::default(),
         }
@@ -206,8 +209,14 @@ impl World {
                     self.agenda.add(self.now + way * 3, What::StreamFailed { node: sender, to, why: "too long" });
                 }
                 Some(node) if node.running() => {
-                    way = way * 3 + Duration::from_secs_f64(bytes.len() as f64 / self.net.bandwidth);
-                    self.agenda.add(self.now + way, What::Stream { to, from, bytes });
+                    let length = Duration::from_secs_f64(bytes.len() as f64 / self.net.bandwidth);
+                    let mut at = self.now + way * 3 + length;
+                    if self.net.shared {
+                        let taken = self.taken.entry(to).or_insert(START);
+                        at = at.max(*taken + length);
+                        *taken = at;
+                    }
+                    self.agenda.add(at, What::Stream { to, from, bytes });
                 }
                 Some(_) => {
                     self.agenda.add(self.now + way * 2, What::StreamFailed { node: sender, to, why: "refused" });
@@ -358,6 +367,12 @@ impl World {
             self.refuse(ended, *to, *from);
         }
         let Some(number) = number.filter(|n| self.nodes[*n].running()) else { return };
+        if let What::Stream { from, .. } = &what
+            && self.net.shared
+            && !self.at(*from).is_some_and(|n| self.nodes[n].running())
+        {
+            return;
+        }
         if let What::Awake { .. } = what {
             self.awake(number);
             return;

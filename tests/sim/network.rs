@@ -96,6 +96,9 @@ pub struct Network {
     pub corrupt: f64,
     /// Bytes a second of a stream.
     pub bandwidth: f64,
+    /// All streams to a member share that, one message after the other; else each message has it to itself. What a process
+    /// that ends has not got out by then is lost.
+    pub shared: bool,
 }
 
 impl Default for Network {
@@ -108,6 +111,7 @@ impl Default for Network {
             reorder_by: Duration::from_millis(20),
             corrupt: 0.0,
             bandwidth: 100e6,
+            shared: false,
         }
     }
 }
