@@ -577,6 +577,12 @@ impl Log {
         bytes
     }
 
+    /// What stays of a log when it begins anew under the same nonce: what was collected stays collected, for segments name no
+    /// generation, and an old one may still come.
+    pub fn anew(&self) -> Log {
+        Log { floor: self.floor, ..Log::default() }
+    }
+
     /// Empties the log and takes its entries out of the store.
     pub fn clear(&mut self, store: &Store) {
         for item in std::mem::take(self).items.into_values() {
