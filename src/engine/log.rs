@@ -149,8 +149,13 @@ impl Log {
     }
 
     /// What stands under the numbers held: a sum of hashes of the entries that are not deleted. `None` while that cannot be
-    /// compared: entries are left out for the limits, or a reset is under way.
+    /// compared: entries are left out for the limits, a reset is under way or is needed, or some are of numbers that are not
+    /// all here yet, for what they have replaced is missed already.
     pub fn content(&self, owner: u64) -> Option<u128> {
+        let last = self.items.last_key_value().map_or(0, |(seq, _)| *seq);
+        if last.max(self.floor) > self.held.watermark {
+            return None;
+        }
         let doubts = self.reset.is_some() || !self.doubts.seqs.is_empty();
         if doubts || !self.stubs.is_empty() || self.serve_after > 0 {
             return None;

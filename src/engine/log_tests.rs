@@ -353,3 +353,59 @@ fn a_reset_that_is_broken_off_and_served_by_another_comes_to_the_same() {
     assert!(receiver.store.entry("goes", OWNER).is_none() && receiver.store.entry("more0", OWNER).is_none());
     assert_eq!(receiver.log.size(), owner.log.size());
 }
+
+#[test]
+fn contents_are_not_compared_while_own_entries_are_drained_in_part() {
+    let mut owner = Owner::new();
+    owner.set("a", 1);
+    owner.set("b", 1);
+    assert!(owner.log.content(OWNER).is_some());
+    for (key, value) in [("b", 2), ("a", 2), ("b", 3)] {
+        owner.store.set(at(0), key, "", &[value], None, false).unwrap();
+    }
+    // "b" is drained with its last number, 5, and all up to 3 is there.
+    let to = owner.store.drain_own(1, |entry| owner.log.put_own(entry));
+    owner.log.own_complete(to);
+    assert_eq!(owner.log.held().watermark, 3);
+    assert_eq!(owner.log.content(OWNER), None);
+    owner.drain();
+    assert!(owner.log.content(OWNER).is_some());
+}
+
+#[test]
+fn contents_are_not_compared_where_an_interval_was_refused() {
+    let mut owner = Owner::new();
+    let mut receiver = Receiver { store: store(), log: Log::default() };
+    owner.set("k", 1);
+    receiver.take_all(&owner, at(0));
+    assert_eq!(receiver.log.content(OWNER), owner.log.content(OWNER));
+    // Every other number comes, until there is no room for one more gap; the last is a new version of "k".
+    let gaps = crate::wire::frame::MAX_INTERVALS as u64;
+    for i in 0..gaps {
+        owner.set(&format!("lost{i}"), 1);
+        owner.set(&format!("comes{i}"), 1);
+    }
+    owner.set("lost", 1);
+    owner.set("k", 2);
+    let end = owner.log.held().watermark;
+    let intervals = |seqs: &mut dyn Iterator<Item = u64>| {
+        let mut held = Held { watermark: 1, above: vec![] };
+        seqs.for_each(|seq| _ = held.add(seq - 1, seq));
+        held
+    };
+    for i in 0..gaps {
+        let seq = 3 + 2 * i;
+        let theirs = Held { watermark: seq - 1, above: vec![(seq, end)] };
+        let (body, _) = owner.log.segment_for(OWNER, &theirs, None, 0, 1200, at(0)).unwrap();
+        receiver.apply(&body, at(0));
+    }
+    let theirs = Held { watermark: end - 1, above: vec![] };
+    let (body, _) = owner.log.segment_for(OWNER, &theirs, None, 0, 1200, at(0)).unwrap();
+    receiver.apply(&body, at(0));
+    assert_eq!(receiver.log.held(), &intervals(&mut (0..gaps).map(|i| 3 + 2 * i)));
+    assert_eq!(receiver.store.entry("k", OWNER).unwrap().seq(), end, "the entry is taken in, its interval is not");
+    assert_eq!(receiver.log.content(OWNER), None);
+    receiver.take_all(&owner, at(1));
+    assert_eq!(receiver.log.content(OWNER), owner.log.content(OWNER));
+    assert!(owner.log.content(OWNER).is_some());
+}
