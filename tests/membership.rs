@@ -15,9 +15,10 @@ use cluster_gossip::wire::compress::compress;
 use cluster_gossip::wire::frame::{self, Join, Record};
 use cluster_gossip::wire::packet::{self, Head};
 use cluster_gossip::wire::proto::cluster::MemberHeartbeat;
+use cluster_gossip::wire::segment::{SegmentBuilder, WireEntry};
 use prost::Message;
 use rand::Rng;
-use sim::run::{MS, SECOND, at_rest, must, seeds};
+use sim::run::{MS, SECOND, at_rest, converge, must, seeds};
 use sim::{Network, Start, World, check};
 
 fn cluster(seed: u64, n: usize, net: Network) -> World {
@@ -952,6 +953,40 @@ fn a_generation_out_of_reach_keeps_nobody_out() {
     }
     world.start("late", &[0], |_| ());
     assert!(world.run_until(10 * SECOND, 100 * MS, |w| w.converged() && all_hold(w, "late", MemberStatus::Alive)));
+}
+
+/// Its log begins anew then, but what it had deleted and collected stays so, whatever old segments still come.
+#[test]
+fn what_was_collected_stays_so_when_a_generation_is_raised() {
+    let mut world = World::new(1, Network::default());
+    world.base.tombstone_grace = SECOND;
+    sim::run::cluster(&mut world, 5);
+    let goes = world.set(0, "goes", b"old", None).unwrap();
+    world.set(0, "stays", b"s", None);
+    converge(&mut world, 1, 10 * SECOND);
+    world.delete(0, "goes");
+    converge(&mut world, 1, 10 * SECOND);
+    world.run(5 * SECOND);
+    assert!(world.nodes[0].metric("tombstone_collections") > 0, "the floor did not rise");
+    let record = record_of(&world, 1, "m0");
+    let generation = record.generation + 5;
+    tell(&mut world, 2, 0, &Record { generation, nonce: 4711, status: MemberStatus::Dead, ..record.clone() });
+    let raised = |w: &World| w.nodes[1].store.members.by_id("m0").unwrap().life.generation > generation;
+    assert!(world.run_until(10 * SECOND, MS / 10, raised), "the generation was not raised");
+    // As one that has not heard of the delete would send it, before anything of the new log comes.
+    let mut segment = SegmentBuilder::new(record.nonce, 0, 0, false);
+    let value = b"old";
+    segment.push(&WireEntry { seq: goes, deleted: false, key: "goes", type_url: "", value, age_ms: 0, ttl_ms: None });
+    let body = segment.finish(goes);
+    for to in 1..5 {
+        let bytes = forged(world.nodes[3].nonce, world.nodes[to].nonce, &[(frame::kind::SEGMENT, body.clone())]);
+        let from = world.nodes[3].address;
+        world.inject(to, from, &bytes);
+    }
+    world.run(10 * SECOND);
+    assert!(world.converged(), "{:?}", check::difference(&world));
+    assert!((0..5).all(|n| world.nodes[n].store.get(world.now, Some("m0"), "goes", true).is_empty()));
+    must(1, check::order(&mut world));
 }
 
 #[test]

@@ -381,7 +381,8 @@ impl Engine {
         me.claim.contact_mut().life = life.clone();
         // Whoever has heard of the lower generation already is to learn the higher one.
         me.claim.incarnation += 1;
-        me.log = Default::default();
+        let log = me.log.anew();
+        *me.log.make() = log;
         let view = me.claim.view(None, true);
         store.members.put(view);
         store.rebase(&life);

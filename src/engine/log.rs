@@ -43,9 +43,17 @@ struct Reset {
     pos: u64,
     /// What is held was found to differ from what it should be: all of it is compared with what the owner sends.
     repairs: bool,
-    /// Numbers up to `pos` that are here but were not in the stream: gone at the owner, unless a later number brings
-    /// their key again.
-    stale: BTreeSet<u64>,
+    /// Numbers up to `pos` that are here but were not in the stream.
+    doubts: Doubts,
+}
+
+/// Numbers of entries that are here, but are not at one who holds all up to them: their keys are gone, or have a later
+/// number. They are shown until that is known, and passed on to nobody.
+#[derive(Debug, Default)]
+struct Doubts {
+    seqs: BTreeSet<u64>,
+    /// Where all up to this number is held, what has not come again is gone.
+    end: u64,
 }
 
 /// What applying a segment did.
@@ -69,6 +77,8 @@ pub struct Log {
     /// Tombstones at or below it are collected.
     floor: u64,
     reset: Option<Reset>,
+    /// Left over from resets that have come to their end.
+    doubts: Doubts,
     keys: usize,
     bytes: usize,
     /// Numbers of the tombstones, so that collecting looks at nothing else.
@@ -89,6 +99,7 @@ impl Empty for Log {
             held: Held { watermark: 0, above: Vec::new() },
             floor: 0,
             reset: None,
+            doubts: Doubts { seqs: BTreeSet::new(), end: 0 },
             keys: 0,
             bytes: 0,
             tombstones: BTreeSet::new(),
@@ -138,9 +149,15 @@ impl Log {
     }
 
     /// What stands under the numbers held: a sum of hashes of the entries that are not deleted. `None` while that cannot be
-    /// compared: entries are left out for the limits, or a reset is under way.
+    /// compared: entries are left out for the limits, a reset is under way or is needed, or some are of numbers that are not
+    /// all here yet, for what they have replaced is missed already.
     pub fn content(&self, owner: u64) -> Option<u128> {
-        if self.reset.is_some() || !self.stubs.is_empty() || self.serve_after > 0 {
+        let last = self.items.last_key_value().map_or(0, |(seq, _)| *seq);
+        if last.max(self.floor) > self.held.watermark {
+            return None;
+        }
+        let doubts = self.reset.is_some() || !self.doubts.seqs.is_empty();
+        if doubts || !self.stubs.is_empty() || self.serve_after > 0 {
             return None;
         }
         let mut sum = 0u128;
@@ -208,6 +225,7 @@ impl Log {
     }
 
     fn remove(&mut self, seq: u64) -> Option<Entry> {
+        self.doubts.seqs.remove(&seq);
         match self.items.remove(&seq)? {
             Item::Entry(entry) => {
                 let head = entry.head();
@@ -283,14 +301,8 @@ impl Log {
         let repairing = self.is_repairing();
         if let Some(reset) = self.reset.take_if(|r| r.pos >= r.floor) {
             // Complete up to `pos` again: what the owner had up to there was listed.
-            for seq in reset.stale {
-                if let Some(entry) = self.remove(seq)
-                    && store.forget(&entry)
-                    && entry.is_visible(now)
-                {
-                    store.expire(&entry, now);
-                }
-            }
+            self.doubts.end = self.doubts.end.max(reset.doubts.end);
+            self.doubts.seqs.extend(reset.doubts.seqs.iter().filter(|seq| self.items.contains_key(seq)));
             self.held.raise(reset.pos);
         }
         if !resets {
@@ -301,8 +313,23 @@ impl Log {
                 self.held.add(from, to);
             }
         }
+        if self.held.watermark >= self.doubts.end {
+            self.settle_doubts(store, now);
+        }
         done.advanced = self.held != before || resets || repairing;
         done
+    }
+
+    /// All is here that the keys in doubt could have come again with: they are gone.
+    fn settle_doubts(&mut self, store: &Store, now: Time) {
+        for seq in std::mem::take(&mut self.doubts).seqs {
+            if let Some(entry) = self.remove(seq)
+                && store.forget(&entry)
+                && entry.is_visible(now)
+            {
+                store.expire(&entry, now);
+            }
+        }
     }
 
     /// Notes which of the entries here the stream has passed over.
@@ -318,7 +345,8 @@ impl Log {
         }
         let listed: BTreeSet<u64> = segment.entries().map(|e| e.seq).collect();
         let passed = (Excluded(reset.pos), Included(head.to));
-        reset.stale.extend(self.items.range(passed).map(|(seq, _)| *seq).filter(|seq| !listed.contains(seq)));
+        reset.doubts.seqs.extend(self.items.range(passed).map(|(seq, _)| *seq).filter(|seq| !listed.contains(seq)));
+        reset.doubts.end = reset.doubts.end.max(head.end);
         reset.pos = head.to;
     }
 
@@ -468,6 +496,12 @@ impl Log {
         self.entry(seq).cloned()
     }
 
+    /// No key has here, or may still be lacking, a number above this.
+    fn end(&self) -> u64 {
+        let last = self.items.last_key_value().map_or(0, |(seq, _)| *seq);
+        self.held.end().max(last).max(self.doubts.end)
+    }
+
     /// Writes the next segment for a member that holds `theirs` (and whose reset has come to `reset`), of what comes
     /// after `after`, of about `room` bytes of body at most or with one larger entry. Gives its body and its end.
     /// `None`: there is nothing here that they lack.
@@ -495,7 +529,13 @@ impl Log {
                 (from.max(after), to)
             };
             let mut builder = SegmentBuilder::new(owner, self.floor, from, resets);
+            if resets {
+                builder.set_end(self.end());
+            }
             for (&seq, item) in self.items.range((Excluded(from), Included(limit))) {
+                if self.doubts.seqs.contains(&seq) {
+                    continue;
+                }
                 let Item::Entry(entry) = item else {
                     // A stub cannot be passed on. The segment ends before it; the next one begins after it, and the
                     // gap is left to one who has the entry.
@@ -540,6 +580,12 @@ impl Log {
             }
         }
         bytes
+    }
+
+    /// What stays of a log when it begins anew under the same nonce: what was collected stays collected, for segments name no
+    /// generation, and an old one may still come.
+    pub fn anew(&self) -> Log {
+        Log { floor: self.floor, ..Log::default() }
     }
 
     /// Empties the log and takes its entries out of the store.

@@ -46,6 +46,16 @@ impl Owner {
         Owner { store: store(), log: Log::default() }
     }
 
+    fn drain(&mut self) {
+        let to = self.store.drain_own(usize::MAX, |entry| self.log.put_own(entry));
+        self.log.own_complete(to);
+    }
+
+    fn set(&mut self, key: &str, len: u16) {
+        self.store.set(at(0), key, "", &vec![len as u8; usize::from(len)], None, false).unwrap();
+        self.drain();
+    }
+
     fn step(&mut self, op: &Op, now: Time) {
         let key = format!("k{}", op.key);
         if op.delete {
@@ -53,8 +63,7 @@ impl Owner {
         } else {
             self.store.set(now, &key, "", &[op.value], None, false).unwrap();
         }
-        let to = self.store.drain_own(usize::MAX, |entry| self.log.put_own(entry));
-        self.log.own_complete(to);
+        self.drain();
         if op.collect {
             self.log.collect(now, Duration::ZERO, usize::MAX, &self.store);
         }
@@ -85,6 +94,15 @@ impl Receiver {
         self.log.apply(&Segment::decode(body).unwrap(), &life(), &self.store, &LIMITS, now)
     }
 
+    /// Until there is nothing more to be had.
+    fn take_all(&mut self, from: &impl HasLog, now: Time) {
+        while let Some((body, _)) = from.log().segment_for(OWNER, self.log.held(), self.log.reset_pos(), 0, 1200, now) {
+            let before = (self.log.held().clone(), self.log.reset_pos());
+            self.apply(&body, now);
+            assert_ne!(before, (self.log.held().clone(), self.log.reset_pos()), "it must come to an end");
+        }
+    }
+
     fn state(&self, now: Time) -> BTreeMap<String, (u64, Vec<u8>)> {
         let mut state = BTreeMap::new();
         for key in (0..5).map(|k| format!("k{k}")) {
@@ -93,6 +111,22 @@ impl Receiver {
             }
         }
         state
+    }
+}
+
+trait HasLog {
+    fn log(&self) -> &Log;
+}
+
+impl HasLog for Owner {
+    fn log(&self) -> &Log {
+        &self.log
+    }
+}
+
+impl HasLog for Receiver {
+    fn log(&self) -> &Log {
+        &self.log
     }
 }
 
@@ -248,4 +282,130 @@ fn the_floor_rises_in_steps() {
         assert!(log.tombstones.len() <= 112, "{}", log.tombstones.len());
     }
     assert!(log.floor() > before);
+}
+
+/// The owner sets "stays" and "goes", which the receiver gets; then "goes" is deleted and collected, others are set, and
+/// "stays" is set again.
+fn behind() -> (Owner, Receiver) {
+    let mut owner = Owner::new();
+    let mut receiver = Receiver { store: store(), log: Log::default() };
+    owner.set("stays", 1);
+    owner.set("goes", 1);
+    receiver.take_all(&owner, at(0));
+    owner.store.delete(at(1), "goes").unwrap();
+    owner.drain();
+    assert!(owner.log.collect(at(2), Duration::ZERO, 0, &owner.store));
+    for i in 0..12 {
+        owner.set(&format!("more{i}"), 900);
+    }
+    owner.set("stays", 2);
+    (owner, receiver)
+}
+
+#[test]
+fn a_reset_drops_nothing_whose_later_version_may_still_come() {
+    let (owner, mut receiver) = behind();
+    let mut third = Receiver { store: store(), log: Log::default() };
+    let mut pieces = 0;
+    loop {
+        let (theirs, reset) = (receiver.log.held().clone(), receiver.log.reset_pos());
+        let Some((body, _)) = owner.log.segment_for(OWNER, &theirs, reset, 0, 1200, at(3)) else { break };
+        receiver.apply(&body, at(3));
+        pieces += 1;
+        assert!(receiver.store.entry("stays", OWNER).is_some_and(|e| e.is_visible(at(3))), "it was never deleted");
+        // What may be gone is passed on to nobody: who has it of this one alone would never hear that it is.
+        for body in segments(&receiver.log, &third.log, 1200, at(3)) {
+            third.apply(&body, at(3));
+        }
+        assert!(
+            third.log.held().watermark < third.log.floor() || third.store.entry("goes", OWNER).is_none(),
+            "a deleted key was passed on"
+        );
+    }
+    assert!(pieces > 3, "it must come in pieces");
+    assert_eq!(receiver.log.held(), owner.log.held());
+    assert_eq!(receiver.store.entry("stays", OWNER).unwrap().value(), [2; 2]);
+    assert!(receiver.store.entry("goes", OWNER).is_none());
+    assert_eq!(receiver.log.size(), owner.log.size());
+    third.take_all(&receiver, at(4));
+    assert_eq!(third.log.size(), owner.log.size());
+}
+
+#[test]
+fn a_reset_that_is_broken_off_and_served_by_another_comes_to_the_same() {
+    let (mut owner, mut receiver) = behind();
+    let mut other = Receiver { store: store(), log: Log::default() };
+    other.take_all(&owner, at(3));
+    let (body, _) = owner.log.segment_for(OWNER, receiver.log.held(), None, 0, 1200, at(3)).unwrap();
+    receiver.apply(&body, at(3));
+    owner.set("stays", 3);
+    owner.store.delete(at(4), "more0").unwrap();
+    owner.drain();
+    assert!(owner.log.collect(at(5), Duration::ZERO, 0, &owner.store));
+    // One that has not heard of it goes on; then the owner does, with a higher floor.
+    for body in segments(&other.log, &receiver.log, 1200, at(5)) {
+        receiver.apply(&body, at(5));
+        assert!(receiver.store.entry("stays", OWNER).is_some_and(|e| e.is_visible(at(5))), "it was never deleted");
+    }
+    receiver.take_all(&owner, at(6));
+    assert_eq!(receiver.log.held(), owner.log.held());
+    assert_eq!(receiver.store.entry("stays", OWNER).unwrap().value(), [3; 3]);
+    assert!(receiver.store.entry("goes", OWNER).is_none() && receiver.store.entry("more0", OWNER).is_none());
+    assert_eq!(receiver.log.size(), owner.log.size());
+}
+
+#[test]
+fn contents_are_not_compared_while_own_entries_are_drained_in_part() {
+    let mut owner = Owner::new();
+    owner.set("a", 1);
+    owner.set("b", 1);
+    assert!(owner.log.content(OWNER).is_some());
+    for (key, value) in [("b", 2), ("a", 2), ("b", 3)] {
+        owner.store.set(at(0), key, "", &[value], None, false).unwrap();
+    }
+    // "b" is drained with its last number, 5, and all up to 3 is there.
+    let to = owner.store.drain_own(1, |entry| owner.log.put_own(entry));
+    owner.log.own_complete(to);
+    assert_eq!(owner.log.held().watermark, 3);
+    assert_eq!(owner.log.content(OWNER), None);
+    owner.drain();
+    assert!(owner.log.content(OWNER).is_some());
+}
+
+#[test]
+fn contents_are_not_compared_where_an_interval_was_refused() {
+    let mut owner = Owner::new();
+    let mut receiver = Receiver { store: store(), log: Log::default() };
+    owner.set("k", 1);
+    receiver.take_all(&owner, at(0));
+    assert_eq!(receiver.log.content(OWNER), owner.log.content(OWNER));
+    // Every other number comes, until there is no room for one more gap; the last is a new version of "k".
+    let gaps = crate::wire::frame::MAX_INTERVALS as u64;
+    for i in 0..gaps {
+        owner.set(&format!("lost{i}"), 1);
+        owner.set(&format!("comes{i}"), 1);
+    }
+    owner.set("lost", 1);
+    owner.set("k", 2);
+    let end = owner.log.held().watermark;
+    let intervals = |seqs: &mut dyn Iterator<Item = u64>| {
+        let mut held = Held { watermark: 1, above: vec![] };
+        seqs.for_each(|seq| _ = held.add(seq - 1, seq));
+        held
+    };
+    for i in 0..gaps {
+        let seq = 3 + 2 * i;
+        let theirs = Held { watermark: seq - 1, above: vec![(seq, end)] };
+        let (body, _) = owner.log.segment_for(OWNER, &theirs, None, 0, 1200, at(0)).unwrap();
+        receiver.apply(&body, at(0));
+    }
+    let theirs = Held { watermark: end - 1, above: vec![] };
+    let (body, _) = owner.log.segment_for(OWNER, &theirs, None, 0, 1200, at(0)).unwrap();
+    receiver.apply(&body, at(0));
+    assert_eq!(receiver.log.held(), &intervals(&mut (0..gaps).map(|i| 3 + 2 * i)));
+    assert_eq!(receiver.store.entry("k", OWNER).unwrap().seq(), end, "the entry is taken in, its interval is not");
+    assert_eq!(receiver.log.content(OWNER), None);
+    receiver.take_all(&owner, at(1));
+    assert_eq!(receiver.log.content(OWNER), owner.log.content(OWNER));
+    assert!(owner.log.content(OWNER).is_some());
 }

@@ -271,7 +271,11 @@ impl Engine {
         let old = member.claim.clone();
         // A newcomer may have had to raise its generation after some had let it in: its entries are of the new one.
         if record.generation > old.life.generation {
+            let log = member.log.anew();
             member.clear(&store);
+            if log.floor() > 0 {
+                *member.log.make() = log;
+            }
         }
         // Nothing but that changes a life, whatever a record says.
         let as_known = Record {

@@ -287,8 +287,14 @@ impl Store {
         let tombstone = Entry::new(head, key, &[]);
         self.shards.put(tombstone.clone());
         self.hub.entry_changed(&tombstone, now);
-        if expired.is_drained() {
+        let newly_dirty = expired.is_drained();
+        if newly_dirty {
             own.dirty.push_back(tombstone);
+        }
+        drop(own);
+        if newly_dirty {
+            // What found the end, a packet perhaps, need not be what drains next.
+            self.waker.wake_engine();
         }
     }
 
@@ -352,5 +358,45 @@ impl Store {
             own.dirty.push_back(entry);
         }
         own.life = life.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::config::settings::Settings;
+    use crate::store::Waker;
+    use crate::store::entry::{Life, MemberId};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Waker for Wakes {
+        fn wake_engine(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn progress(&self) {}
+    }
+
+    #[test]
+    fn the_engine_is_woken_for_the_tombstone_of_what_has_expired() {
+        let wakes = Arc::new(Wakes::default());
+        let life = LifeRef::new(Life { id: MemberId::new("me").unwrap(), generation: 1, nonce: 1 });
+        let store = Store::new(1, life, Arc::new(Settings::default()), wakes.clone());
+        let start = Time::from_micros(1 << 40);
+        let ttl = Duration::from_secs(1);
+        store.set(start, "k", "", b"v", Some(ttl), false).unwrap();
+        let mut drained = Vec::new();
+        assert_eq!(store.drain_own(10, |entry| drained.push(entry)), 1);
+        let before = wakes.0.load(Ordering::Relaxed);
+        store.expire_own(start + ttl, &drained[0]);
+        assert!(store.is_dirty());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), before + 1);
+        // It is there no more: there is nothing to drain.
+        store.expire_own(start + ttl, &drained[0]);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), before + 1);
     }
 }

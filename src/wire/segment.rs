@@ -87,6 +87,24 @@ pub struct SegmentHead {
     pub from: u64,
     /// The interval's closed end.
     pub to: u64,
+    /// In a reset: a key that its sender does not list up to `to` is gone, or has a number up to this one. Else 0.
+    pub end: u64,
+}
+
+impl SegmentHead {
+    fn read(r: &mut Reader<'_>) -> Decoded<SegmentHead> {
+        let owner = r.u64()?;
+        let flags = r.u8()?;
+        if owner == 0 || flags > 1 {
+            return Err(Malformed);
+        }
+        let reset = flags & 1 != 0;
+        let floor = r.varint()?;
+        let from = r.varint()?;
+        let to = from.checked_add(r.varint()?).ok_or(Malformed)?;
+        let end = if reset { to.checked_add(r.varint()?).ok_or(Malformed)? } else { 0 };
+        Ok(SegmentHead { owner, reset, floor, from, to, end })
+    }
 }
 
 /// A segment being read.
@@ -101,34 +119,20 @@ pub struct Segment<'a> {
 impl<'a> Segment<'a> {
     /// The head alone, and nothing behind it checked: of one's own segments.
     pub fn head_of(body: &[u8]) -> Decoded<SegmentHead> {
-        let mut r = Reader::new(body);
-        let owner = r.u64()?;
-        let flags = r.u8()?;
-        let floor = r.varint()?;
-        let from = r.varint()?;
-        let to = from.checked_add(r.varint()?).ok_or(Malformed)?;
-        if owner == 0 || flags > 1 {
-            return Err(Malformed);
-        }
-        Ok(SegmentHead { owner, reset: flags & 1 != 0, floor, from, to })
+        SegmentHead::read(&mut Reader::new(body))
     }
 
     /// From the body of its frame. Every entry is checked, so that a segment is applied whole or not at all.
     pub fn decode(body: &'a [u8]) -> Decoded<Segment<'a>> {
         let mut r = Reader::new(body);
-        let owner = r.u64()?;
-        let flags = r.u8()?;
-        let floor = r.varint()?;
-        let from = r.varint()?;
-        let to = from.checked_add(r.varint()?).ok_or(Malformed)?;
+        let head = SegmentHead::read(&mut r)?;
         let count = r.count(r.len())?;
-        let head = SegmentHead { owner, reset: flags & 1 != 0, floor, from, to };
         let segment = Segment { head, entries: r, count };
         let mut check = segment.iter();
         for entry in &mut check {
             entry?;
         }
-        if owner == 0 || flags > 1 || !check.reader.is_empty() {
+        if !check.reader.is_empty() {
             return Err(Malformed);
         }
         Ok(segment)
@@ -201,6 +205,7 @@ pub struct SegmentBuilder {
     floor: u64,
     from: u64,
     last: u64,
+    end: u64,
     count: u64,
     entries: Vec<u8>,
 }
@@ -208,12 +213,17 @@ pub struct SegmentBuilder {
 impl SegmentBuilder {
     /// A segment that begins after `from`.
     pub fn new(owner: u64, floor: u64, from: u64, reset: bool) -> SegmentBuilder {
-        SegmentBuilder { owner, reset, floor, from, last: from, count: 0, entries: Vec::new() }
+        SegmentBuilder { owner, reset, floor, from, last: from, end: 0, count: 0, entries: Vec::new() }
+    }
+
+    /// Of a reset: the highest number that the sender has or knows to lack.
+    pub fn set_end(&mut self, end: u64) {
+        self.end = end;
     }
 
     /// Bytes so far, head included, at most.
     pub fn len(&self) -> usize {
-        8 + 1 + 10 * 4 + self.entries.len()
+        8 + 1 + 10 * 5 + self.entries.len()
     }
 
     /// Whether it has no entry yet.
@@ -242,6 +252,9 @@ impl SegmentBuilder {
         out.put_varint(self.floor);
         out.put_varint(self.from);
         out.put_varint(to - self.from);
+        if self.reset {
+            out.put_varint(self.end.saturating_sub(to));
+        }
         out.put_varint(self.count);
         out.extend_from_slice(&self.entries);
         out
@@ -263,8 +276,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_segment_reads_back(entries in vec(entry(), 0..30), from in 0u64..1 << 50, floor: u64, more in 0u64..100, reset: bool) {
+        fn a_segment_reads_back(entries in vec(entry(), 0..30), from in 0u64..1 << 50, floor: u64, more in 0u64..100, reset: bool, end in 0u64..1 << 51) {
             let mut builder = SegmentBuilder::new(42, floor, from, reset);
+            builder.set_end(end);
             let mut seq = from;
             let mut expected = Vec::new();
             for (step, deleted, key, type_url, value, age_ms, ttl_ms) in &entries {
@@ -278,7 +292,10 @@ mod tests {
             }
             let body = builder.finish(seq + more);
             let segment = Segment::decode(&body).unwrap();
-            prop_assert_eq!(segment.head, SegmentHead { owner: 42, reset, floor, from, to: seq + more });
+            prop_assert_eq!(segment.head, SegmentHead {
+                owner: 42, reset, floor, from, to: seq + more, end: if reset { end.max(seq + more) } else { 0 }
+            });
+            prop_assert_eq!(Segment::head_of(&body), Ok(segment.head));
             prop_assert_eq!(segment.entries().collect::<Vec<_>>(), expected);
         }
 

@@ -32,6 +32,8 @@ pub struct Written {
 #[derive(Default)]
 pub struct Oracle {
     lives: HashMap<u64, Written>,
+    /// Some members refuse what others may write: what a key was before is gone there.
+    pub limits_differ: bool,
 }
 
 impl Oracle {
@@ -68,9 +70,11 @@ impl Oracle {
         let value = (!head.deleted).then(|| xxh3_64(entry.value()));
         let written = writes.iter().any(|w| w.seq == head.seq && w.value == value);
         // What has expired, or what a reset has found to be gone, is told with its own number; and an owner's engine
-        // makes deletes of its own of what expires. Times to live travel in whole milliseconds.
+        // makes deletes of its own of what expires. Times to live travel in whole milliseconds. That a key was written again
+        // is no reason to tell that it is gone, but where a limit has refused what was written.
         let last = writes.iter().rposition(|w| w.seq <= head.seq);
-        let over = |i: usize| i + 1 < writes.len() || writes[i].expires <= now + Duration::from_millis(20);
+        let gone = |w: &Write| w.value.is_none() || w.expires <= now + Duration::from_millis(20);
+        let over = |i: usize| writes[i..].iter().any(gone) || self.limits_differ && i + 1 < writes.len();
         let expired = head.deleted && last.is_some_and(over);
         if written || expired {
             return Ok(());

@@ -126,6 +126,22 @@ fn what_no_owner_wrote_is_reported() {
 }
 
 #[test]
+fn a_delete_of_what_was_only_overwritten_is_reported() {
+    let (mut subscriber, mut oracle, life) = told();
+    oracle.wrote(START, 7, "k", 4, Some(b"four"), None);
+    subscriber.check(&set(&life, 3, b"three"), &oracle, START).expect("as it was written");
+    fails(subscriber.check(&deleted(&life, 3), &oracle, START), "resurrection");
+    oracle.limits_differ = true;
+    oracle.has(&entry(&life, "k", 3, None), START).expect("the next may have been refused");
+    oracle.limits_differ = false;
+    oracle.wrote(START, 7, "k", 5, None, None);
+    subscriber.check(&deleted(&life, 3), &oracle, START).expect("it was deleted later, and that was collected");
+    oracle.wrote(START, 7, "k", 6, Some(b"six"), Some(SECOND));
+    fails(subscriber.check(&deleted(&life, 6), &oracle, START), "resurrection");
+    subscriber.check(&deleted(&life, 6), &oracle, START + SECOND).expect("it has expired");
+}
+
+#[test]
 fn an_age_or_a_time_to_live_that_began_anew_is_reported() {
     let (_, mut oracle, life) = told();
     let late = START + 100 * SECOND;
