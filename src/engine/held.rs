@@ -11,6 +11,11 @@ impl Held {
         seq <= self.watermark || self.above.iter().any(|&(from, to)| seq > from && seq <= to)
     }
 
+    /// The highest number held.
+    pub fn end(&self) -> u64 {
+        self.above.last().map_or(self.watermark, |&(_, to)| to)
+    }
+
     /// Adds the interval (from, to]. Gives false, and changes nothing, if there is no room for one more gap.
     pub fn add(&mut self, from: u64, to: u64) -> bool {
         if from <= self.watermark {
