@@ -433,7 +433,10 @@ impl Engine {
             // Its owner is asked for all of it again: something there was found to differ.
             let repairs = row.nonce == self.me && row.reset.is_some();
             let behind = row.held.watermark < member.log.floor() || repairs;
-            if !row.asked && (behind || !row.held.covers(held)) {
+            // One that is behind the floor takes a reset, and that only of who has come as far: what else it is sent it passes
+            // over, and its answer to that would ask for the same again.
+            let of_use = row.reset.is_none() || repairs || member.log.floor() >= row.floor;
+            if !row.asked && of_use && (behind || !row.held.covers(held)) {
                 plan.push.push(row.nonce);
             }
             // One that is behind the floor itself cannot help with a reset: asking it would only be answered by asking.
