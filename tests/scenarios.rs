@@ -572,3 +572,44 @@ fn a_later_life_that_came_and_went_unseen() {
         settled(&mut world, seed);
     }
 }
+
+/// One in the midst of a reset passes over what one that is behind the same floor could send, and answers it all the same: neither
+/// goes on about it.
+#[test]
+fn one_that_is_behind_the_floor_is_of_no_use_to_a_reset() {
+    let seed = 1;
+    let mut world = World::new(seed, Network { bandwidth: 2e6, ..Network::default() });
+    world.base.tombstone_grace = SECOND;
+    cluster(&mut world, 2);
+    let (owner, behind) = (0, 1);
+    for i in 0..80 {
+        world.set(owner, &format!("first{i}"), &[1; 40], None);
+    }
+    converge(&mut world, seed, 10 * SECOND);
+    // It misses all the rest, and the delete at the end of it.
+    let cut = |world: &mut World, a: usize, b: usize| {
+        world.cuts.one_way(a, b);
+        world.cuts.one_way(b, a);
+    };
+    cut(&mut world, owner, behind);
+    for i in 0..4_000u32 {
+        let value: Vec<u8> = (0..1000).map(|_| world.rng.random()).collect();
+        world.set(owner, &format!("later{i}"), &value, None);
+    }
+    world.set(owner, "over", b"", None);
+    world.delete(owner, "over");
+    world.run(2500 * MS);
+    assert!(world.nodes[owner].metric("tombstone_collections") > 0);
+    // The first message of the reset comes; then there is only the one that is behind.
+    let late = world.start("late", &[owner, behind], |_| ());
+    let began = |w: &World| !w.nodes[late].store.get(w.now, Some("m0"), "later500", true).is_empty();
+    assert!(world.run_until(20 * SECOND, MS, began), "the reset has not begun");
+    cut(&mut world, owner, late);
+    let before = world.sum("segments_sent");
+    world.run(20 * SECOND);
+    let sent = world.sum("segments_sent") - before;
+    assert!(sent < 100, "{sent} segments were sent to one that can not use them");
+    world.heal();
+    converge(&mut world, seed, 60 * SECOND);
+    settled(&mut world, seed);
+}
