@@ -49,6 +49,8 @@ pub(super) mod flag {
 pub(super) struct MemberMark {
     pub kind: u32,
     pub view: MemberView,
+    /// The life was gone and has come again while this waits: of what it had the host may have been told before.
+    pub again: bool,
 }
 
 /// An event in words.

@@ -74,6 +74,7 @@ impl Pending {
         view: &MemberView,
         hash: u32,
         repeated: bool,
+        again: bool,
     ) {
         let id = &view.life.id;
         let joining = self.find_member(lists.slab, hash, id, true);
@@ -82,13 +83,14 @@ impl Pending {
         let wanted = |kind: u32| what & kind != 0;
         let Some(at) = other.or(joining) else {
             if wanted(offered) && !repeated {
-                self.push_member(lists, offered, view, hash);
+                self.push_member(lists, offered, view, hash, again);
             }
             return;
         };
         let What::Member(mark) = &lists.slab.get(at).what else { return };
         let same_life = mark.view.life.nonce == view.life.nonce;
         let waiting = mark.kind;
+        let returned = mark.again.then_some(mark.view.life.nonce);
         // One that comes when the later life has gone is the one that is here: the later one is remembered for long, not
         // for ever.
         let after = waiting == kind::MEMBER_REMOVED && offered & (kind::MEMBER_JOINED | kind::MEMBER_RESTARTED) != 0;
@@ -117,7 +119,7 @@ impl Pending {
         }
         match step {
             Step::Keep => self.change_member(lists, at, Some(waiting), view, false),
-            Step::Second(kind) => self.push_member(lists, kind, view, hash),
+            Step::Second(kind) => self.push_member(lists, kind, view, hash, again),
             // There is one mark that says that the member is here; the host need not hear that it was gone.
             Step::Become(kind::MEMBER_JOINED) | Step::End(kind::MEMBER_JOINED) if joining.is_some_and(|j| j != at) => {
                 let (_, count) = self.remove(lists, at);
@@ -126,8 +128,25 @@ impl Pending {
                     lists.slab.get_mut(first).count += count;
                 }
             }
-            Step::Become(kind) => self.change_member(lists, at, Some(kind), view, false),
-            Step::End(kind) => self.change_member(lists, at, Some(kind), view, true),
+            Step::Become(kind) => {
+                self.change_member(lists, at, Some(kind), view, false);
+                let comes_again = waiting == kind::MEMBER_REMOVED || returned.is_some();
+                self.note_again(lists, at, again || same_life && comes_again);
+            }
+            Step::End(kind) => {
+                // What waits behind the mark of a life that had come again would be told before anything is told of that.
+                if let Some(nonce) = returned {
+                    self.forget_entries(lists, nonce);
+                }
+                self.change_member(lists, at, Some(kind), view, true);
+                self.note_again(lists, at, again);
+            }
+        }
+    }
+
+    fn note_again(&mut self, lists: &mut Lists<'_>, at: u32, again: bool) {
+        if let What::Member(mark) = &mut lists.slab.get_mut(at).what {
+            mark.again = again;
         }
     }
 }

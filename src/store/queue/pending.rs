@@ -292,11 +292,12 @@ impl Pending {
         }
     }
 
-    /// Notes which lives go when a member changes, whether or not anyone wants to know of members.
-    fn note_lives(&mut self, lists: &mut Lists<'_>, event: u32, view: &MemberView) {
+    /// Notes which lives go when a member changes, whether or not anyone wants to know of members. Gives whether one that was
+    /// gone comes again.
+    fn note_lives(&mut self, lists: &mut Lists<'_>, event: u32, view: &MemberView) -> bool {
         let removed = event == kind::MEMBER_REMOVED;
         if !removed && event & (kind::MEMBER_JOINED | kind::MEMBER_RESTARTED) == 0 {
-            return;
+            return false;
         }
         let life = &view.life;
         let gone = match &self.initial {
@@ -304,6 +305,7 @@ impl Pending {
             _ => &self.gone,
         };
         let returns = !removed && gone.knows(&life.id);
+        let again = !removed && gone.has(life);
         if returns && self.what & (kind::MEMBER_REMOVED | kind::MEMBER_RESTARTED) != 0 {
             self.forget_entries(lists, life.nonce);
         }
@@ -315,11 +317,12 @@ impl Pending {
             self.gone.note(life, removed);
             self.departures += 1;
         }
+        again
     }
 
     /// Removes the entries that wait of a life that comes again after it was gone: the host will be told of that after
-    /// them, and what the life still has is offered anew.
-    fn forget_entries(&mut self, lists: &mut Lists<'_>, nonce: u64) {
+    /// them, and what the life still has is offered anew. Or of one that is over before the host was told that it came again.
+    pub(super) fn forget_entries(&mut self, lists: &mut Lists<'_>, nonce: u64) {
         let of_life = |at: &u32| matches!(&lists.slab.get(*at).what, What::Entry(e, _) if e.head().life.nonce == nonce);
         let over: Vec<u32> = self.index.iter().map(|p| p.at).filter(of_life).collect();
         for at in over {
@@ -360,7 +363,7 @@ impl Pending {
         if news == News::Over {
             return;
         }
-        self.note_lives(lists, event, view);
+        let again = self.note_lives(lists, event, view);
         let wants_joined = self.what & kind::MEMBER_JOINED != 0;
         if let Some(initial) = &mut self.initial
             && self.aside.is_some()
@@ -376,7 +379,7 @@ impl Pending {
         if self.ended {
             return;
         }
-        self.merge_member(lists, event, view, hash, news == News::Told);
+        self.merge_member(lists, event, view, hash, news == News::Told, again);
         if self.departures > GONE_LIVES {
             self.forget_gone(lists);
         }
@@ -388,8 +391,8 @@ impl Pending {
         })
     }
 
-    pub(super) fn push_member(&mut self, lists: &mut Lists<'_>, event: u32, view: &MemberView, hash: u32) {
-        let mark = MemberMark { kind: event, view: view.clone() };
+    pub(super) fn push_member(&mut self, lists: &mut Lists<'_>, event: u32, view: &MemberView, hash: u32, again: bool) {
+        let mark = MemberMark { kind: event, view: view.clone(), again };
         self.push_indexed(lists, hash, 1, What::Member(Box::new(mark)));
     }
 
@@ -494,7 +497,7 @@ impl Pending {
                 self.told.list(&view.life, joined);
                 if joined {
                     // The list is already the one of what can be taken, which what waits aside is not in yet.
-                    self.push_member(lists, kind::MEMBER_JOINED, &view, hash);
+                    self.push_member(lists, kind::MEMBER_JOINED, &view, hash, false);
                 }
             }
         }

@@ -574,6 +574,29 @@ fn what_is_remembered_goes_with_its_life() {
 }
 
 #[test]
+fn what_a_life_that_came_again_had_is_not_told_twice_when_a_later_one_follows() {
+    let b = Bench::new();
+    b.subscribe(1, kind::ENTRIES | kind::MEMBERS);
+    let (m, later) = (life("m", 1), life("m", 2));
+    b.member(kind::MEMBER_JOINED, &m, MemberStatus::Alive);
+    b.set(&m, "k", 1);
+    assert_eq!(b.take(), ["joined m.1", "changed m/k@1"]);
+    for end in [false, true] {
+        // The host sleeps: the life goes, and is brought back by one that still holds its state.
+        b.member(kind::MEMBER_REMOVED, &m, MemberStatus::Dead);
+        b.member(kind::MEMBER_JOINED, &m, MemberStatus::Alive);
+        b.set(&m, "k", 1);
+        if end {
+            b.member(kind::MEMBER_RESTARTED, &later, MemberStatus::Alive);
+            b.set(&later, "k", 1);
+            assert_eq!(b.take(), ["restarted m.2 x3", "changed m/k@1"]);
+        } else {
+            assert_eq!(b.take(), ["restarted m.1 x2", "changed m/k@1"]);
+        }
+    }
+}
+
+#[test]
 fn nothing_is_remembered_of_a_life_that_is_gone() {
     let b = Bench::new();
     b.subscribe(1, BOTH);
