@@ -121,7 +121,9 @@ impl Engine {
         for mut repair in std::mem::take(&mut self.contents.repairs) {
             let Some(member) = self.members.get_mut(&repair.owner).filter(|m| m.log.is_repairing()) else { continue };
             if repair.until <= now || !member.is_present() {
-                _ = member.log.get_mut().map(|log| log.end_repair());
+                if let Some(log) = member.log.get_mut() {
+                    log.end_repair();
+                }
                 continue;
             }
             if repair.at <= now {

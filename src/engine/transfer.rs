@@ -199,7 +199,9 @@ impl Engine {
     pub(super) fn push(&mut self, now: Time, peer: u64, mut owners: Vec<u64>) {
         let Some(partner) = self.members.get_mut(&peer) else { return };
         let target = partner.claim.target();
-        _ = partner.peer.talked().map(|talk| owners.append(&mut talk.backlog));
+        if let Some(talk) = partner.peer.talked() {
+            owners.append(&mut talk.backlog);
+        }
         owners.sort_unstable();
         owners.dedup();
         let Some(partner) = self.members.get(&peer) else { return };

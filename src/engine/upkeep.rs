@@ -56,8 +56,9 @@ impl Engine {
             }
             self.expiries.remove(&(at, nonce));
             let Some(member) = self.members.get_mut(&nonce) else { continue };
-            _ = member.log.get_mut().and_then(|log| log.noted_expiry.take());
-            while let Some(entry) = member.log.get_mut().and_then(|log| log.pop_expired(now)) {
+            let Some(log) = member.log.get_mut() else { continue };
+            log.noted_expiry = None;
+            while let Some(entry) = log.pop_expired(now) {
                 // A newer version may have taken its place in the store while it waits to be drained.
                 let current = self.store.entry(entry.key(), nonce).is_some_and(|e| e.same(&entry));
                 if current {
