@@ -7,24 +7,13 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::limits::Limits;
 use super::rare::Empty;
 use crate::store::Store;
 use crate::store::entry::{Entry, EntryHead, LifeRef, Origin};
-use crate::store::own;
 use crate::time::Time;
 use crate::wire::frame::Held;
 use crate::wire::segment::{Segment, SegmentBuilder, WireEntry};
-
-/// Bounds on what one member may keep here.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Keys that are not deleted.
-    pub keys: usize,
-    /// Bytes of keys, values and type URLs.
-    pub bytes: usize,
-    /// Bytes of one value.
-    pub value: usize,
-}
 
 /// What a number in the log stands for.
 #[derive(Debug)]
@@ -373,28 +362,7 @@ impl Log {
             let old_live = old.as_ref().filter(|e| !e.head().deleted);
             let keys = self.keys + usize::from(old_live.is_none());
             let bytes = self.bytes + size - old_live.map_or(0, |e| e.size().min(self.bytes));
-            // The owner keeps the limits; in between, segments and resets may bring a key before the delete that made room for
-            // it. Twice the room lets that pass, and still bounds what a member that keeps no limits can do here. The library's
-            // own keys, which are few and bounded, take none of it.
-            let reserved = own::is_reserved(wire.key);
-            let (mut keys, mut bytes) = (keys, bytes);
-            if !reserved && (keys > 2 * limits.keys || bytes > 2 * limits.bytes) {
-                let (few, small) = store.reserved_size(life.nonce);
-                (keys, bytes) = (keys.saturating_sub(few), bytes.saturating_sub(small));
-            }
-            let refusal = if reserved && wire.value.len() > own::RESERVED_VALUE {
-                Some(format!("its value has {} bytes; {} are the most", wire.value.len(), own::RESERVED_VALUE))
-            } else if reserved {
-                None
-            } else if wire.value.len() > limits.value {
-                Some(format!("its value has {} bytes; max_value_size is {}", wire.value.len(), limits.value))
-            } else if keys > 2 * limits.keys {
-                Some(format!("it would be key {keys} of its member; max_keys_per_member is {}", limits.keys))
-            } else if bytes > 2 * limits.bytes {
-                Some(format!("its member would have {bytes} bytes; max_state_size_per_member is {}", limits.bytes))
-            } else {
-                None
-            };
+            let refusal = limits.refusal(wire, (keys, bytes), || store.reserved_size(life.nonce));
             if let Some(reason) = refusal {
                 // The old value is not the key's value any more: better none than a wrong one.
                 if let Some(old) = old {

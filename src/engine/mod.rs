@@ -23,6 +23,7 @@ mod held;
 mod hops;
 mod join;
 mod leave;
+mod limits;
 mod log;
 mod member;
 mod membership;

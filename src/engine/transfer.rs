@@ -6,7 +6,8 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::Engine;
-use super::log::{Applied, Limits};
+use super::limits::Limits;
+use super::log::Applied;
 use super::member::InFlight;
 use super::outbox::Target;
 use crate::store::event::Level;
