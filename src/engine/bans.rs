@@ -386,7 +386,7 @@ impl Engine {
     /// Entries of the member with this id that came at `now`.
     fn came_at(&self, now: Time, id: &str) -> Vec<Entry> {
         let member = self.latest(id).and_then(|nonce| self.members.get(&nonce));
-        let entries = member.into_iter().flat_map(|m| m.log.entries());
+        let entries = member.into_iter().flat_map(|m| m.log.shown());
         entries.filter(|e| e.head().received == now).cloned().collect()
     }
 
@@ -405,7 +405,7 @@ impl Engine {
             && let Some(member) = self.members.get(&nonce)
         {
             // What came meanwhile was told to nobody.
-            for entry in member.log.entries().filter(|e| e.head().received >= *since) {
+            for entry in member.log.shown().filter(|e| e.head().received >= *since) {
                 if !told.iter().any(|t| t.same(entry)) {
                     self.store.offer_again(entry, now);
                 }

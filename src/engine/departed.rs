@@ -8,6 +8,15 @@ use crate::store::members::{Cause, MemberStatus};
 use crate::store::own::key;
 use crate::time::Time;
 
+/// A life that is gone: no more than that is remembered.
+#[derive(Clone, Debug)]
+pub struct Departed {
+    /// The last record of it.
+    pub claim: Claim,
+    /// The highest number of its entries that was known.
+    pub known: u64,
+}
+
 /// Former members that one that was away for very long tries to join through.
 const REJOIN_WAYS: usize = 16;
 
@@ -18,11 +27,11 @@ impl Engine {
         self.inherit_bans(now, nonce);
         let Some(mut member) = self.take_member(now, nonce) else { return false };
         self.forget_at_peers(&[nonce]);
-        member.clear(&store);
+        let known = member.clear(&store);
         self.bans_changed(now);
         // Not "left", which would be final: if it is the later one after all, it refutes.
         member.claim.accuse(now, MemberStatus::Dead, Cause::Replaced, self.me);
-        self.remember_departed(member.claim);
+        self.remember_departed(member.claim, known);
         true
     }
 
@@ -64,16 +73,19 @@ impl Engine {
         }
     }
 
-    pub(super) fn remember_departed(&mut self, claim: Claim) {
+    /// Remembers a life that is gone, and that its entries were known up to the number `known`.
+    pub(super) fn remember_departed(&mut self, claim: Claim, known: u64) {
         let nonce = claim.life.nonce;
+        let known = known.max(self.departed.get(&nonce).map_or(0, |former| former.known));
         if self.later_life(&claim).is_none() {
             self.departed_ids.insert(claim.life.id.clone(), nonce);
         }
         self.departed_order.insert((claim.since, nonce));
-        if let Some(former) = self.departed.insert(nonce, claim)
-            && former.since != self.departed[&nonce].since
+        let since = claim.since;
+        if let Some(former) = self.departed.insert(nonce, Departed { claim, known })
+            && former.claim.since != since
         {
-            self.departed_order.remove(&(former.since, nonce));
+            self.departed_order.remove(&(former.claim.since, nonce));
         }
         self.refresh_dead(nonce);
         let max = 2 * self.members.len() + 1024;
@@ -85,7 +97,7 @@ impl Engine {
 
     /// Remembers a departed life no more.
     pub(super) fn forget(&mut self, nonce: u64) {
-        let Some(claim) = self.departed.remove(&nonce) else { return };
+        let Some(Departed { claim, .. }) = self.departed.remove(&nonce) else { return };
         self.departed_order.remove(&(claim.since, nonce));
         self.refresh_dead(nonce);
         if self.departed_ids.get(claim.life.id.as_str()) == Some(&nonce) {
@@ -140,9 +152,9 @@ impl Engine {
             let Some(mut member) = self.take_member(now, nonce) else { continue };
             member.claim.status = status;
             banned |= self.store.entry(key::BANNED, nonce).is_some();
-            member.clear(&store);
+            let known = member.clear(&store);
             let view = member.claim.view(None, false);
-            self.remember_departed(member.claim);
+            self.remember_departed(member.claim, known);
             self.store.member_changed(kind::MEMBER_REMOVED, &view, now);
         }
         if banned {

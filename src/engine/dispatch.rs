@@ -175,7 +175,7 @@ impl Engine {
                 nonces.sort_unstable();
                 nonces.dedup();
                 if nonces == [self.me]
-                    && let Some(to) = self.departed.get(&sender).map(|claim| claim.target())
+                    && let Some(to) = self.departed.get(&sender).map(|d| d.claim.target())
                 {
                     // Each holds the other to be gone: one of them has to begin.
                     if self.may_tell(now, sender, self.me) {
@@ -296,7 +296,7 @@ impl Engine {
         let to = Target { address: from, nonce: sender };
         let want = sender.to_le_bytes();
         let departed =
-            self.departed.get(&sender).map(|claim| (claim.target(), self.later_life(claim).unwrap_or(sender)));
+            self.departed.get(&sender).map(|d| (d.claim.target(), self.later_life(&d.claim).unwrap_or(sender)));
         let Some((last, known)) = departed.filter(|(last, _)| last.address == from) else {
             // Nobody known, or not where it was: its record comes in answer, and tells where it is.
             self.counters.dropped_unknown_sender += u64::from(departed.is_none());

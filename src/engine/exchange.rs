@@ -178,7 +178,7 @@ impl Engine {
                 asked: false,
             });
         }
-        let claim = self.departed.get(&nonce)?;
+        let claim = &self.departed.get(&nonce)?.claim;
         Some(Row {
             nonce,
             incarnation: claim.incarnation,
@@ -399,7 +399,7 @@ impl Engine {
             log.hear_floor(row.floor, &self.store);
         }
         let Some(member) = self.members.get(&row.nonce) else {
-            match self.departed.get(&row.nonce).map(|claim| claim.rank()) {
+            match self.departed.get(&row.nonce).map(|d| d.claim.rank()) {
                 Some(known) if known > rank => plan.records.push(row.nonce),
                 Some(known) if known == rank => {}
                 None if !row.status.is_present() => {}

@@ -1,5 +1,8 @@
 //! The log of one owner: its entries by sequence number, and what of them is held here.
 
+mod reset;
+mod veil;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included};
 use std::sync::atomic::AtomicBool;
@@ -14,6 +17,8 @@ use crate::store::entry::{Entry, EntryHead, LifeRef, Origin};
 use crate::time::Time;
 use crate::wire::frame::Held;
 use crate::wire::segment::{Segment, SegmentBuilder, WireEntry};
+use reset::{Doubts, Reset};
+use veil::Veil;
 
 /// What a number in the log stands for.
 #[derive(Debug)]
@@ -21,28 +26,6 @@ enum Item {
     Entry(Entry),
     /// Over the limits here and not kept: the number counts as held, but cannot be passed on.
     Stub,
-}
-
-/// A reset under way: the member had fallen behind the floor, so that deletes may have passed it by.
-#[derive(Debug, Default)]
-struct Reset {
-    /// The floor it is to reach.
-    floor: u64,
-    /// How far the stream has come.
-    pos: u64,
-    /// What is held was found to differ from what it should be: all of it is compared with what the owner sends.
-    repairs: bool,
-    /// Numbers up to `pos` that are here but were not in the stream.
-    doubts: Doubts,
-}
-
-/// Numbers of entries that are here, but are not at one who holds all up to them: their keys are gone, or have a later
-/// number. They are shown until that is known, and passed on to nobody.
-#[derive(Debug, Default)]
-struct Doubts {
-    seqs: BTreeSet<u64>,
-    /// Where all up to this number is held, what has not come again is gone.
-    end: u64,
 }
 
 /// What applying a segment did.
@@ -54,6 +37,8 @@ pub struct Applied {
     pub new: usize,
     /// Entries that were here already, or newer ones.
     pub known: usize,
+    /// What had waited until all that was once known is here again is shown now.
+    pub shown: bool,
     /// Keys of entries over the limits, with the reason.
     pub refused: Vec<(String, String)>,
 }
@@ -68,6 +53,8 @@ pub struct Log {
     reset: Option<Reset>,
     /// Left over from resets that have come to their end.
     doubts: Doubts,
+    /// Its member was gone, and is back.
+    veil: Option<Box<Veil>>,
     keys: usize,
     bytes: usize,
     /// Numbers of the tombstones, so that collecting looks at nothing else.
@@ -89,6 +76,7 @@ impl Empty for Log {
             floor: 0,
             reset: None,
             doubts: Doubts { seqs: BTreeSet::new(), end: 0 },
+            veil: None,
             keys: 0,
             bytes: 0,
             tombstones: BTreeSet::new(),
@@ -118,23 +106,6 @@ impl Log {
     /// How far a reset under way has come.
     pub fn reset_pos(&self) -> Option<u64> {
         self.reset.as_ref().map(|r| r.pos)
-    }
-
-    /// Begins to fetch anew what is held, though nothing of it is missing. Gives whether that was not under way already.
-    pub fn begin_repair(&mut self) -> bool {
-        let begins = self.reset.is_none();
-        self.reset.get_or_insert(Reset { floor: self.held.watermark, repairs: true, ..Reset::default() });
-        begins
-    }
-
-    /// Gives up fetching anew what is held.
-    pub fn end_repair(&mut self) {
-        self.reset.take_if(|r| r.repairs);
-    }
-
-    /// Whether what is held is being fetched anew.
-    pub fn is_repairing(&self) -> bool {
-        self.reset.as_ref().is_some_and(|r| r.repairs)
     }
 
     /// What stands under the numbers held: a sum of hashes of the entries that are not deleted. `None` while that cannot be
@@ -189,6 +160,12 @@ impl Log {
             Item::Entry(entry) => Some(entry),
             Item::Stub => None,
         })
+    }
+
+    /// Those of them that readers may know of.
+    pub fn shown(&self) -> impl Iterator<Item = &Entry> {
+        let from = self.veil.as_ref().map_or(0, |veil| veil.until());
+        self.entries().filter(move |entry| entry.seq() > from)
     }
 
     /// The entry with this number.
@@ -305,38 +282,9 @@ impl Log {
         if self.held.watermark >= self.doubts.end {
             self.settle_doubts(store, now);
         }
+        done.shown = self.lift_veil(store, now);
         done.advanced = self.held != before || resets || repairing;
         done
-    }
-
-    /// All is here that the keys in doubt could have come again with: they are gone.
-    fn settle_doubts(&mut self, store: &Store, now: Time) {
-        for seq in std::mem::take(&mut self.doubts).seqs {
-            if let Some(entry) = self.remove(seq)
-                && store.forget(&entry)
-                && entry.is_visible(now)
-            {
-                store.expire(&entry, now);
-            }
-        }
-    }
-
-    /// Notes which of the entries here the stream has passed over.
-    fn reset_step(&mut self, segment: &Segment<'_>) {
-        let head = segment.head;
-        let reset = self.reset.get_or_insert_default();
-        if head.floor > reset.floor {
-            // What was listed so far may have been deleted and collected since: begin again.
-            *reset = Reset { floor: head.floor, ..Reset::default() };
-        }
-        if head.from > reset.pos || head.to <= reset.pos {
-            return;
-        }
-        let listed: BTreeSet<u64> = segment.entries().map(|e| e.seq).collect();
-        let passed = (Excluded(reset.pos), Included(head.to));
-        reset.doubts.seqs.extend(self.items.range(passed).map(|(seq, _)| *seq).filter(|seq| !listed.contains(seq)));
-        reset.doubts.end = reset.doubts.end.max(head.end);
-        reset.pos = head.to;
     }
 
     fn apply_entry(
@@ -352,7 +300,7 @@ impl Log {
             done.known += 1;
             return;
         }
-        let old = store.entry(wire.key, life.nonce);
+        let old = store.entry(wire.key, life.nonce).or_else(|| self.veiled(wire.key));
         if old.as_ref().is_some_and(|old| old.seq() >= wire.seq) {
             done.known += 1;
             return;
@@ -388,7 +336,11 @@ impl Log {
             drained: AtomicBool::new(true),
         };
         let entry = Entry::new(head, wire.key, wire.value);
-        if let Some(old) = store.apply(&entry, now) {
+        let hidden = self.veil.as_mut().is_some_and(|veil| veil.hides(wire.key, wire.seq));
+        if !hidden {
+            store.apply(&entry, now);
+        }
+        if let Some(old) = old {
             self.remove(old.seq());
         }
         self.insert(entry);
@@ -465,9 +417,9 @@ impl Log {
     }
 
     /// No key has here, or may still be lacking, a number above this.
-    fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         let last = self.items.last_key_value().map_or(0, |(seq, _)| *seq);
-        self.held.end().max(last).max(self.doubts.end)
+        self.held.end().max(last).max(self.doubts.end).max(self.veil.as_ref().map_or(0, |veil| veil.until()))
     }
 
     /// Writes the next segment for a member that holds `theirs` (and whose reset has come to `reset`), of what comes
@@ -567,5 +519,4 @@ impl Log {
 }
 
 #[cfg(test)]
-#[path = "log_tests.rs"]
 mod tests;

@@ -439,11 +439,13 @@ impl Member {
         self.claim.status == MemberStatus::Alive && self.peer.unanswered == 0 && !self.peer.missed
     }
 
-    /// Empties its log and takes its entries out of the store.
-    pub fn clear(&mut self, store: &Store) {
+    /// Empties its log and takes its entries out of the store. Gives the highest number that was known of them.
+    pub fn clear(&mut self, store: &Store) -> u64 {
+        let known = self.log.end();
         if let Some(mut log) = self.log.take() {
             log.clear(store);
         }
+        known
     }
 
     /// Whether it counts as being here.

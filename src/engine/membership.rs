@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Engine;
 use super::arc::Span;
+use super::departed::Departed;
 use super::dispatch::accused;
 use super::member::{Claim, Member, claim_rank};
 use super::outbox::Target;
@@ -126,7 +127,7 @@ impl Engine {
 
     /// What is known of a life, be it here, departed, or only remembered.
     pub(super) fn claim(&self, nonce: u64) -> Option<&Claim> {
-        self.members.get(&nonce).map(|m| &m.claim).or_else(|| self.departed.get(&nonce))
+        self.members.get(&nonce).map(|m| &m.claim).or_else(|| self.departed.get(&nonce).map(|d| &d.claim))
     }
 
     /// Merges a record that `sender` has passed on.
@@ -167,7 +168,7 @@ impl Engine {
             }
             return Merged::Known;
         }
-        if let Some(claim) = self.departed.get(&record.nonce)
+        if let Some(Departed { claim, .. }) = self.departed.get(&record.nonce)
             && rank <= claim.rank()
         {
             if rank < claim.rank() {
@@ -189,7 +190,8 @@ impl Engine {
     /// A life that is not known: a newcomer, a later life of a known id, or a stale one. Gives whether it was taken in.
     fn merge_new_life(&mut self, now: Time, sender: u64, record: &Record) -> bool {
         let Some(mut claim) = Claim::from_record(record, &self.store.contacts, now) else { return false };
-        if self.departed.contains_key(&record.nonce) {
+        let departed = self.departed.get(&record.nonce).map(|d| d.known);
+        if departed.is_some() {
             claim.since = now; // back
         }
         let known = self.latest(&record.id);
@@ -204,7 +206,7 @@ impl Engine {
             } else {
                 // Nobody is there to quarrel with: only its numbers have to be passed.
                 self.raise_generation(now, claim.life.generation);
-                self.remember_departed(claim);
+                self.remember_departed(claim, 0);
             }
             return false;
         }
@@ -212,7 +214,7 @@ impl Engine {
             if let Some(former) = known {
                 self.end_former(now, former);
             }
-            self.remember_departed(claim);
+            self.remember_departed(claim, 0);
             return false;
         }
         if known.is_none() && !self.make_room(now) {
@@ -231,6 +233,11 @@ impl Engine {
         let address = claim.address;
         self.end_grace(now, |m| m.claim.address == address);
         self.insert_member(claim, now);
+        if let Some(known) = departed.filter(|known| *known > 0)
+            && let Some(member) = self.members.get_mut(&nonce)
+        {
+            member.log.make().comes_back(known);
+        }
         self.member_updated(now, nonce, if restarted { kind::MEMBER_RESTARTED } else { kind::MEMBER_JOINED });
         if suspect {
             self.suspected_by_other(now, nonce);
@@ -268,9 +275,10 @@ impl Engine {
         // A newcomer may have had to raise its generation after some had let it in: its entries are of the new one.
         if record.generation > old.life.generation {
             let log = member.log.anew();
-            member.clear(&store);
-            if log.floor() > 0 {
+            let known = member.clear(&store);
+            if known > 0 {
                 *member.log.make() = log;
+                member.log.make().comes_back(known);
             }
         }
         // Nothing but that changes a life, whatever a record says.
@@ -369,8 +377,7 @@ impl Engine {
     fn answer_with(&mut self, now: Time, sender: u64, nonce: u64, record: &Record) {
         let own = sender == record.nonce;
         let known = self.members.get(&sender).map(|m| m.claim.target());
-        let was =
-            self.departed.get(&sender).map(|claim| claim.target()).filter(|to| own && to.address == record.address);
+        let was = self.departed.get(&sender).map(|d| d.claim.target()).filter(|to| own && to.address == record.address);
         // One that is no member speaks for itself only.
         if let Some(target) = known.or(was) {
             if self.may_tell(now, sender, nonce) {
@@ -390,7 +397,7 @@ impl Engine {
     pub(super) fn send_records(&mut self, now: Time, to: Target, nonces: &[u64]) {
         let mut body = Vec::new();
         for nonce in nonces {
-            let claim = self.members.get(nonce).map(|m| &m.claim).or_else(|| self.departed.get(nonce));
+            let claim = self.claim(*nonce);
             let Some(claim) = claim else { continue };
             let start = body.len();
             claim.to_record(now).put(&mut body);

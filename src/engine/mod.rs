@@ -63,6 +63,7 @@ use crate::wire::packet;
 use bans::Bans;
 use changes::Changes;
 use claims::Claims;
+use departed::Departed;
 use healing::Healing;
 use heartbeat::Heartbeat;
 use join::Seed;
@@ -176,7 +177,7 @@ pub struct Engine {
     /// Where looking over the members goes on.
     tidied: usize,
     /// What is remembered of members whose state is gone: so that nothing brings them back.
-    departed: HashMap<u64, Claim>,
+    departed: HashMap<u64, Departed>,
     /// They, by when they went: the oldest are forgotten first.
     departed_order: BTreeSet<(Time, u64)>,
     /// The latest life of each id among them: a former one must not come back after it.

@@ -423,7 +423,7 @@ impl Engine {
         let applied = member.log.make().apply(segment, &life, &store, &limits, now);
         let expiry = member.log.next_expiry();
         self.note_expiry(owner, expiry);
-        let advanced = applied.advanced;
+        let (advanced, bans) = (applied.advanced, bans || applied.shown);
         self.asked_came(now, sender, owner);
         self.applied(now, owner, applied);
         if bans {
@@ -463,8 +463,7 @@ impl Engine {
     /// surplus it then sends; what it has been told it counts as committed.
     pub(super) fn acknowledge(&mut self, now: Time, sender: u64, mut touched: Vec<u64>) {
         // One that leaves before it was known here waits for an answer too.
-        let claim = self.members.get(&sender).map(|m| &m.claim).or_else(|| self.departed.get(&sender));
-        let Some(target) = claim.map(|c| c.target()) else { return };
+        let Some(target) = self.claim(sender).map(|c| c.target()) else { return };
         touched.sort_unstable();
         touched.dedup();
         let mut rows: Vec<Row> = touched.into_iter().filter_map(|nonce| self.row(nonce)).collect();

@@ -199,6 +199,54 @@ proptest! {
         prop_assert_eq!(receiver.log.held().watermark, owner.log.held().watermark);
         prop_assert_eq!(receiver.log.size(), owner.log.size());
     }
+
+    #[test]
+    fn of_a_life_that_is_back_nothing_is_shown_that_is_older_than_what_was_known(
+        ops in vec(op(), 1..60),
+        (stale, gone) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        room in 60usize..400,
+        ends in any::<bool>(),
+    ) {
+        let mut owner = Owner::new();
+        let (gone, last) = (gone.index(ops.len()), at(ops.len() as u64));
+        let stale = stale.index(gone + 1);
+        let mut behind = Receiver { store: store(), log: Log::default() };
+        let mut receiver = Receiver { store: store(), log: Log::default() };
+        let (mut known, mut before) = (0, BTreeMap::new());
+        for (i, op) in ops.iter().enumerate() {
+            owner.step(op, at(i as u64));
+            if i == stale {
+                behind.take_all(&owner, at(i as u64));
+            }
+            if i == gone {
+                receiver.take_all(&owner, at(i as u64));
+                (known, before) = (receiver.log.end(), receiver.state(at(i as u64)));
+                receiver.log.clear(&receiver.store);
+                prop_assert!(receiver.state(at(i as u64)).is_empty());
+                receiver.log.comes_back(known);
+            }
+        }
+        let right = |receiver: &Receiver| receiver.state(last).iter().all(|(key, shown)| {
+            shown.0 > known || before.get(key) == Some(shown)
+        });
+        for body in segments(&behind.log, &receiver.log, room, last) {
+            receiver.apply(&body, last);
+            prop_assert!(right(&receiver), "{:?} is shown, {:?} was known: {:?}", receiver.state(last), before, receiver.log);
+        }
+        if ends {
+            // The newest come first, as rumors do.
+            for body in segments(&owner.log, &receiver.log, room, last).iter().rev() {
+                receiver.apply(body, last);
+                prop_assert!(right(&receiver), "{:?} is shown, {:?} was known: {:?}", receiver.state(last), before, receiver.log);
+            }
+        }
+        receiver.take_all(&owner, last);
+        let mut newcomer = Receiver { store: store(), log: Log::default() };
+        newcomer.take_all(&owner, last);
+        prop_assert_eq!(receiver.state(last), newcomer.state(last));
+        prop_assert_eq!(receiver.log.size(), owner.log.size());
+        prop_assert!(receiver.log.veil.is_none());
+    }
 }
 
 #[test]
