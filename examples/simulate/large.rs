@@ -97,7 +97,8 @@ fn crash(world: &mut World, figures: &mut Figures, name: &str, host: bool) -> Re
     Ok(())
 }
 
-/// Some are cut off, for as long as each side needs to hold the other to be gone and a little more; then until all are equal.
+/// Some are cut off until the others hold them to be gone and, but for `--apart-for`, they the others as well, and a little more;
+/// then until all are equal.
 fn partition(world: &mut World, options: &Options, figures: &mut Figures) -> Result<(), String> {
     let members = world.members();
     let cut = ((members.len() as f64 * options.apart) as usize).clamp(1, members.len() - 1);
@@ -109,14 +110,18 @@ fn partition(world: &mut World, options: &Options, figures: &mut Figures) -> Res
         return Err("the others do not hold those cut off to be gone after 600 s".into());
     }
     figures.add("partition: those cut off are gone for the others", world.now.since(start).as_secs_f64(), "s");
-    if !world.run_until(600 * SECOND, SECOND / 2, |w| see(w, side, side.len())) {
-        return Err("those cut off do not hold the others to be gone after 600 s".into());
+    if options.apart_for.is_none() {
+        if !world.run_until(600 * SECOND, SECOND / 2, |w| see(w, side, side.len())) {
+            return Err("those cut off do not hold the others to be gone after 600 s".into());
+        }
+        figures.add("partition: the others are gone for those cut off", world.now.since(start).as_secs_f64(), "s");
     }
-    figures.add("partition: the others are gone for those cut off", world.now.since(start).as_secs_f64(), "s");
     for one in [side[0], rest[0]] {
         world.set(one, "while apart", &vec![1; options.size], None).ok_or("the value was refused")?;
     }
-    world.run(5 * SECOND);
+    world.run(options.apart_for.map_or(5 * SECOND, |wanted| wanted.saturating_sub(world.now.since(start))));
+    let held = side.iter().map(|m| world.nodes[*m].store.members.present() as f64).sum::<f64>() / side.len() as f64;
+    figures.add("partition: members that one cut off still holds to be there", held, "");
     figures.add("... bytes until then a member", (world.traffic.bytes() - before) as f64 / members.len() as f64, "B");
     world.heal();
     let (start, before) = (world.now, world.traffic.bytes());

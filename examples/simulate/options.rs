@@ -34,6 +34,7 @@ Simulates a cluster: virtual time, one seed for everything, the engine and the e
   --runs N           values of spread, crashes of crash (21)
   --stopped X        share of members stopped at a time (0.1)
   --apart X          share of the members that the partition of large cuts off (0.5)
+  --apart-for SECONDS  how long it lasts (until each side holds the other to be gone)
   --time SECONDS     virtual time that idle, pause, partition, churn and adversary take (600; partition 3600; idle 60)
   --faults N         faults of an adversarial run (200)
   --only A,B         only these faults of adversary; --not A,B all but these
@@ -57,6 +58,7 @@ pub struct Options {
     pub runs: usize,
     pub stopped: f64,
     pub apart: f64,
+    pub apart_for: Option<Duration>,
     pub time: Option<Duration>,
     pub faults: usize,
     pub only: Vec<Fault>,
@@ -100,6 +102,7 @@ impl Options {
             runs: 21,
             stopped: 0.1,
             apart: 0.5,
+            apart_for: None,
             time: None,
             faults: 200,
             only: Vec::new(),
@@ -148,6 +151,7 @@ impl Options {
             "--runs" => self.runs = number(name, value)?,
             "--stopped" => self.stopped = share(name, value)?,
             "--apart" => self.apart = share(name, value)?,
+            "--apart-for" => self.apart_for = Some(seconds(name, value)?),
             "--time" => self.time = Some(seconds(name, value)?),
             "--faults" => self.faults = number(name, value)?,
             "--only" => self.only = faults()?,
