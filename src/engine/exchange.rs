@@ -397,6 +397,9 @@ impl Engine {
             && let Some(log) = member.log.get_mut()
         {
             log.hear_floor(row.floor, &self.store);
+            if sender == row.nonce && log.hear_end(row.held.end(), &self.store, now) {
+                self.bans_changed(now);
+            }
         }
         let Some(member) = self.members.get(&row.nonce) else {
             match self.departed.get(&row.nonce).map(|d| d.claim.rank()) {

@@ -310,7 +310,11 @@ impl Log {
             let old_live = old.as_ref().filter(|e| !e.head().deleted);
             let keys = self.keys + usize::from(old_live.is_none());
             let bytes = self.bytes + size - old_live.map_or(0, |e| e.size().min(self.bytes));
-            let refusal = limits.refusal(wire, (keys, bytes), || store.reserved_size(life.nonce));
+            let reserved = || {
+                let (shown, veiled) = (store.reserved_size(life.nonce), self.veiled_reserved());
+                (shown.0 + veiled.0, shown.1 + veiled.1)
+            };
+            let refusal = limits.refusal(wire, (keys, bytes), reserved);
             if let Some(reason) = refusal {
                 // The old value is not the key's value any more: better none than a wrong one.
                 if let Some(old) = old {
@@ -336,8 +340,7 @@ impl Log {
             drained: AtomicBool::new(true),
         };
         let entry = Entry::new(head, wire.key, wire.value);
-        let hidden = self.veil.as_mut().is_some_and(|veil| veil.hides(wire.key, wire.seq));
-        if !hidden {
+        if !self.hides(wire.key, wire.seq) {
             store.apply(&entry, now);
         }
         if let Some(old) = old {
@@ -417,9 +420,9 @@ impl Log {
     }
 
     /// No key has here, or may still be lacking, a number above this.
-    pub fn end(&self) -> u64 {
+    fn end(&self) -> u64 {
         let last = self.items.last_key_value().map_or(0, |(seq, _)| *seq);
-        self.held.end().max(last).max(self.doubts.end).max(self.veil.as_ref().map_or(0, |veil| veil.until()))
+        self.held.end().max(last).max(self.doubts.end)
     }
 
     /// Writes the next segment for a member that holds `theirs` (and whose reset has come to `reset`), of what comes

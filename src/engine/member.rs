@@ -441,7 +441,7 @@ impl Member {
 
     /// Empties its log and takes its entries out of the store. Gives the highest number that was known of them.
     pub fn clear(&mut self, store: &Store) -> u64 {
-        let known = self.log.end();
+        let known = self.log.known();
         if let Some(mut log) = self.log.take() {
             log.clear(store);
         }

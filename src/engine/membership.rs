@@ -276,7 +276,7 @@ impl Engine {
         if record.generation > old.life.generation {
             let log = member.log.anew();
             let known = member.clear(&store);
-            if known > 0 {
+            if known > 0 || log.floor() > 0 {
                 *member.log.make() = log;
                 member.log.make().comes_back(known);
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, member};
 use crate::time::Time;
+use crate::wire::frame::Purpose;
 
 /// How long a changed entry of this node waits for more to come along.
 const COALESCE: Duration = Duration::from_millis(1);
@@ -100,8 +101,17 @@ impl Engine {
         }
         // A part of them a time: with many members most have nothing to forget.
         let look = (self.members.len() / TIDY_PARTS).max(TIDY_LEAST);
+        let mut veiled = Vec::new();
         for member in self.members.values_mut().skip(self.tidied).take(look) {
             member.peer.tidy(now, &own);
+            if member.log.is_veiled() && member.answers() {
+                veiled.push(member.claim.target());
+            }
+        }
+        // Of those that were gone and are back: what it has is best said by itself.
+        for to in veiled {
+            let row = self.row(to.nonce);
+            self.state(to, Purpose::Query, row.into_iter().collect());
         }
         self.tidied = if self.tidied + look < self.members.len() { self.tidied + look } else { 0 };
         self.expire_heartbeats(now);

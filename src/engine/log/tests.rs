@@ -12,6 +12,7 @@ use super::*;
 use crate::config::settings::Settings;
 use crate::store::Waker;
 use crate::store::entry::{Life, MemberId};
+use crate::store::own;
 
 struct NoWaker;
 
@@ -220,7 +221,7 @@ proptest! {
             }
             if i == gone {
                 receiver.take_all(&owner, at(i as u64));
-                (known, before) = (receiver.log.end(), receiver.state(at(i as u64)));
+                (known, before) = (receiver.log.known(), receiver.state(at(i as u64)));
                 receiver.log.clear(&receiver.store);
                 prop_assert!(receiver.state(at(i as u64)).is_empty());
                 receiver.log.comes_back(known);
@@ -456,4 +457,56 @@ fn contents_are_not_compared_where_an_interval_was_refused() {
     receiver.take_all(&owner, at(1));
     assert_eq!(receiver.log.content(OWNER), owner.log.content(OWNER));
     assert!(owner.log.content(OWNER).is_some());
+}
+
+fn wire(key: &str, seq: u64) -> WireEntry<'_> {
+    WireEntry { seq, deleted: false, key, type_url: "", value: b"v", age_ms: 0, ttl_ms: None }
+}
+
+fn of_entries(from: u64, to: u64, entries: &[(&str, u64)]) -> Vec<u8> {
+    let mut builder = SegmentBuilder::new(OWNER, 0, from, false);
+    entries.iter().for_each(|(key, seq)| builder.push(&wire(key, *seq)));
+    builder.finish(to)
+}
+
+#[test]
+fn a_number_that_its_owner_never_had_hides_nothing_for_long() {
+    let mut receiver = Receiver { store: store(), log: Log::default() };
+    receiver.apply(&of_entries(0, 1, &[("k1", 1)]), at(1));
+    receiver.apply(&of_entries(1 << 60, (1 << 60) + 1, &[]), at(1));
+    let known = receiver.log.known();
+    receiver.log.clear(&receiver.store);
+    receiver.log.comes_back(known);
+    receiver.apply(&of_entries(0, 2, &[("k1", 1), ("k2", 2)]), at(2));
+    assert!(receiver.state(at(2)).is_empty(), "numbers up to 2^60 + 1 are awaited");
+    assert!(!receiver.log.hear_end(3, &receiver.store, at(3)), "the owner has a third one");
+    receiver.apply(&of_entries(2, 3, &[("k3", 3)]), at(4));
+    assert_eq!(receiver.state(at(4)).len(), 3);
+    assert!(!receiver.log.is_veiled() && !receiver.log.hear_end(3, &receiver.store, at(4)));
+}
+
+#[test]
+fn what_waits_and_is_gone_is_not_remembered() {
+    let mut receiver = Receiver { store: store(), log: Log::default() };
+    receiver.log.comes_back(10_000);
+    for seq in (1..5000).step_by(2) {
+        let key = format!("k{seq}");
+        let mut builder = SegmentBuilder::new(OWNER, 0, seq - 1, false);
+        builder.push(&wire(&key, seq));
+        builder.push(&WireEntry { deleted: true, value: b"", ..wire(&key, seq + 1) });
+        receiver.apply(&builder.finish(seq + 1), at(seq));
+        receiver.log.raise_floor(seq + 1, &receiver.store);
+    }
+    assert_eq!((receiver.log.entries().count(), receiver.log.is_veiled()), (0, true));
+    assert!(receiver.log.veiled_keys() < 100, "{}", receiver.log.veiled_keys());
+}
+
+#[test]
+fn the_librarys_own_keys_take_no_room_while_they_wait() {
+    let mut receiver = Receiver { store: store(), log: Log::default() };
+    receiver.log.comes_back(10);
+    let limits = Limits { keys: 1, ..LIMITS };
+    let body = of_entries(0, 10, &[(own::key::TOPOLOGY, 1), (own::key::HEARTBEAT, 2), ("k1", 5)]);
+    let applied = receiver.log.apply(&Segment::decode(&body).unwrap(), &life(), &receiver.store, &limits, at(1));
+    assert_eq!((applied.new, applied.refused, applied.shown), (3, vec![], true));
 }

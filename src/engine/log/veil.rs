@@ -9,7 +9,11 @@ use std::collections::HashMap;
 use super::Log;
 use crate::store::Store;
 use crate::store::entry::Entry;
+use crate::store::own;
 use crate::time::Time;
+
+/// So many numbers that the log does not know any more may stay.
+const TIDY_LEAST: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -29,6 +33,13 @@ impl Veil {
     /// Numbers up to it are not shown yet.
     pub fn until(&self) -> u64 {
         self.until
+    }
+
+    /// Forgets numbers that the log does not know any more, once they are many.
+    fn tidy(&mut self, items: usize, known: impl Fn(&str, u64) -> bool) {
+        if self.seqs.len() > 2 * items + TIDY_LEAST {
+            self.seqs.retain(|key, seq| known(key, *seq));
+        }
     }
 
     /// The number that waits under a key.
@@ -51,6 +62,7 @@ impl Veil {
     pub fn lift(self) -> Vec<u64> {
         let mut seqs: Vec<u64> = self.seqs.into_values().collect();
         seqs.sort_unstable();
+        seqs.dedup();
         seqs
     }
 }
@@ -61,9 +73,53 @@ impl Log {
         self.veil = (known > 0).then(|| Box::new(Veil::new(known)));
     }
 
+    /// The highest number that was ever known of its entries.
+    pub fn known(&self) -> u64 {
+        let last = self.items.last_key_value().map_or(0, |(seq, _)| *seq);
+        self.held.end().max(last).max(self.veil.as_ref().map_or(0, |veil| veil.until()))
+    }
+
+    /// Whether some of it is not shown yet.
+    pub fn is_veiled(&self) -> bool {
+        self.veil.is_some()
+    }
+
+    /// Its owner has said what its highest number is: what was said to be above that was wrong. Gives whether more is shown
+    /// now.
+    pub fn hear_end(&mut self, end: u64, store: &Store, now: Time) -> bool {
+        if let Some(veil) = &mut self.veil {
+            veil.until = veil.until.min(end);
+        }
+        self.veil.is_some() && self.lift_veil(store, now)
+    }
+
+    /// Takes a number in that has come under a key. Gives whether it is to wait.
+    pub(super) fn hides(&mut self, key: &str, seq: u64) -> bool {
+        let Some(veil) = &mut self.veil else { return false };
+        let items = &self.items;
+        veil.tidy(
+            items.len(),
+            |key, seq| matches!(items.get(&seq), Some(super::Item::Entry(entry)) if entry.key() == key),
+        );
+        veil.hides(key, seq)
+    }
+
+    /// Numbers that are remembered to wait.
+    #[cfg(test)]
+    pub fn veiled_keys(&self) -> usize {
+        self.veil.as_ref().map_or(0, |veil| veil.seqs.len())
+    }
+
+    /// Keys and bytes of the library's own entries that are not shown yet.
+    pub(super) fn veiled_reserved(&self) -> (usize, usize) {
+        let found = own::key::ALL.iter().filter_map(|key| self.veiled(key)).filter(|e| !e.head().deleted);
+        found.fold((0, 0), |(keys, bytes), entry| (keys + 1, bytes + entry.size()))
+    }
+
     /// The entry under a key that is not shown yet.
     pub(super) fn veiled(&self, key: &str) -> Option<Entry> {
-        self.entry(self.veil.as_ref()?.seq(key)?).cloned()
+        // A number may stand for another key since: what was here was wrong, and was fetched anew.
+        self.entry(self.veil.as_ref()?.seq(key)?).filter(|entry| entry.key() == key).cloned()
     }
 
     /// Shows what has waited, if all is here that it could have been replaced or deleted with. Gives whether it did.
