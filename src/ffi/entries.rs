@@ -35,6 +35,12 @@ pub enum Views {
     Many(Vec<EntryView>),
 }
 
+impl From<Option<EntryView>> for Views {
+    fn from(found: Option<EntryView>) -> Views {
+        found.map_or(Views::Many(Vec::new()), Views::One)
+    }
+}
+
 impl gossip_entries {
     /// A box of its own for C.
     pub(super) fn new(views: Views) -> *mut gossip_entries {

@@ -279,8 +279,12 @@ pub unsafe extern "C" fn gossip_get(
             let prefix = flags & GOSSIP_GET_PREFIX != 0;
             let member = self::member(member)?;
             let key = self::key(key, key_len, prefix)?;
-            let found = node.node.get(member, key, prefix, flags & GOSSIP_GET_DEPARTED != 0)?;
-            place.put(gossip_entries::new(Views::Many(found)));
+            let departed = flags & GOSSIP_GET_DEPARTED != 0;
+            let found = match member {
+                Some(member) if !prefix => node.node.get_of(member, key, departed)?.into(),
+                _ => Views::Many(node.node.get(member, key, prefix, departed)?),
+            };
+            place.put(gossip_entries::new(found));
             Ok(())
         }
     })
@@ -301,7 +305,7 @@ pub unsafe extern "C" fn gossip_get_own(
         unsafe {
             let place = self::out(out)?;
             let found = handle::get::<NodeObject>(node.id)?.node.get_own(self::key(key, key_len, false)?)?;
-            place.put(gossip_entries::new(found.map_or(Views::Many(Vec::new()), Views::One)));
+            place.put(gossip_entries::new(found.into()));
             Ok(())
         }
     })

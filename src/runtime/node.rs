@@ -153,6 +153,11 @@ impl Node {
         Ok(if prefix { store.get_prefix(now, member, key, departed) } else { store.get(now, member, key, departed) })
     }
 
+    /// The entry of one member under `key`, if it is present, or with `departed` also otherwise while it is kept.
+    pub fn get_of(&self, member: &str, key: &str, departed: bool) -> Result<Option<EntryView>> {
+        Ok(self.open_shared()?.store.get_of(clock::now(), member, key, departed))
+    }
+
     /// The entries of all present members under `key`.
     pub fn entries(&self, key: &str) -> Result<Vec<EntryView>> {
         self.get(None, key, false, false)
@@ -160,7 +165,7 @@ impl Node {
 
     /// The entry of one present member under `key`.
     pub fn entry(&self, member: &str, key: &str) -> Result<Option<EntryView>> {
-        Ok(self.get(Some(member), key, false, false)?.pop())
+        self.get_of(member, key, false)
     }
 
     /// The value of one present member under `key`.

@@ -145,21 +145,23 @@ impl Store {
     /// The visible entries under `key`, of one member or of all that are present; with `departed` also of those that
     /// are dead, left or banned and whose state is still kept. Ordered by member id.
     pub fn get(&self, now: Time, member: Option<&str>, key: &str, departed: bool) -> Vec<EntryView> {
-        let mut found = Vec::new();
         if let Some(id) = member {
-            if let Some((nonce, status)) = self.members.find(id)
-                && (departed || status.is_present())
-                && let Some(entry) = self.shards.get(key, nonce).filter(|e| e.is_visible(now))
-            {
-                found.push(EntryView { entry, status, read_at: now });
-            }
-            return found;
+            return self.get_of(now, id, key, departed).into_iter().collect();
         }
+        let mut found = Vec::new();
         self.members.with_status(|status| {
             self.shards.each_of_key(key, |entry| push_view(&mut found, entry, status, departed, now));
         });
         found.sort_by(|a, b| a.entry.head().life.id.cmp(&b.entry.head().life.id));
         found
+    }
+
+    /// The visible entry of one member under `key`, if it is present; with `departed` also if it is dead, left or banned and
+    /// its state is still kept.
+    pub fn get_of(&self, now: Time, member: &str, key: &str, departed: bool) -> Option<EntryView> {
+        let (nonce, status) = self.members.find(member).filter(|(_, status)| departed || status.is_present())?;
+        let entry = self.shards.get(key, nonce).filter(|e| e.is_visible(now))?;
+        Some(EntryView { entry, status, read_at: now })
     }
 
     /// Like [`Store::get`], for every key that begins with `prefix`; ordered by member id and key. Keys of the library's own
