@@ -59,6 +59,7 @@ impl Engine {
             self.expiries.remove(&(at, nonce));
         }
         self.store.members.remove(nonce);
+        self.bans.nothing_seen(member.claim.life.id.as_str());
         Some(member)
     }
 
