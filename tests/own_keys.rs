@@ -219,6 +219,31 @@ fn what_has_gone_while_a_member_was_banned_is_told_when_the_ban_is_lifted() {
     }
 }
 
+#[test]
+fn of_a_banned_member_that_dies_and_comes_back_nothing_is_told_until_the_ban_is_lifted_and_then_once() {
+    for seed in seeds(4) {
+        let mut world = at_rest(seed, Network::default(), 5);
+        let queue = subscribe(&world, 0, kind::ENTRIES);
+        world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+        until_all_hold(&mut world, seed, "m2", MemberStatus::Banned);
+        // The host of one that has not heard of the ban goes on.
+        world.partition(&[2]);
+        world.nodes[2].store.refuse_writes(None);
+        world.set(2, "k", b"v", None);
+        assert!(world.run_until(30 * SECOND, 100 * MS, |w| status(w, 0, "m2") == Some(MemberStatus::Dead)));
+        assert!(world.nodes[0].store.members.is_banned(world.nodes[2].nonce));
+        world.heal();
+        until_all_hold(&mut world, seed, "m2", MemberStatus::Banned);
+        world.run(5 * SECOND);
+        assert_eq!(world.nodes[0].store.get(world.now, Some("m2"), "k", true).len(), 1, "seed {seed}: it is there");
+        assert_eq!(told_of(&world, &queue), [], "seed {seed}");
+        world.call(3, |engine, now| engine.unban(now, "m2")).unwrap();
+        until_all_hold(&mut world, seed, "m2", MemberStatus::Alive);
+        world.run(SECOND);
+        assert_eq!(told_of(&world, &queue), told(kind::ENTRY_CHANGED, &["k"]), "seed {seed}");
+    }
+}
+
 /// How many bans members publish, lifted ones included.
 fn published(world: &World) -> usize {
     let count = |n: usize| {

@@ -483,7 +483,8 @@ impl Engine {
     pub(super) fn view(&self, nonce: u64) -> Option<MemberView> {
         let member = self.members.get(&nonce)?;
         let mut view = member.claim.view(member.peer.srtt_us(), nonce == self.me);
-        if view.status.is_present() && self.bans.effective.contains_key(view.life.id.as_str()) {
+        view.banned = self.bans.effective.contains_key(view.life.id.as_str());
+        if view.banned && view.status.is_present() {
             view.status = MemberStatus::Banned;
         }
         Some(view)

@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 
 use super::entry::Entry;
 use super::event::{Level, kind};
-use super::members::{MemberStatus, MemberView, Members};
+use super::members::{MemberView, Members};
 use super::own::is_asked_for;
 use super::queue::{Note, Queue, Subscriber, Ticket};
 use crate::time::Time;
@@ -135,7 +135,7 @@ impl Shared {
             return;
         }
         let list = self.list.read();
-        if list.subs.is_empty() || self.members.status(entry.head().life.nonce) == MemberStatus::Banned {
+        if list.subs.is_empty() || self.members.is_banned(entry.head().life.nonce) {
             return;
         }
         let mut hash = None;
@@ -324,7 +324,7 @@ impl Hub {
         let this = Sub { id: sub, filter, queue: queue.clone(), ticket };
         if this.filter.what & kind::ENTRY_CHANGED != 0 {
             initial(&mut |entries| {
-                let banned = |entry: &Entry| shared.members.status(entry.head().life.nonce) == MemberStatus::Banned;
+                let banned = |entry: &Entry| shared.members.is_banned(entry.head().life.nonce);
                 let wanted = entries.iter().filter(|entry| this.wants_entry(entry, &shared.own_id) && !banned(entry));
                 queue.collect(ticket, wanted.map(|entry| (entry, shared.hash_entry(entry))));
             });

@@ -73,6 +73,7 @@ fn view(life: &LifeRef, status: MemberStatus) -> MemberView {
         since: START,
         rtt_us: None,
         is_self: false,
+        banned: false,
     }
 }
 
