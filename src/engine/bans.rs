@@ -490,3 +490,40 @@ impl Engine {
         Some(view)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::super::departed::tests::{engine, record};
+    use super::*;
+    use crate::config::settings::Settings;
+    use crate::store::entry::{EntryHead, Origin, TypeUrl};
+
+    #[test]
+    fn one_that_is_banned_stays_so_when_it_raises_its_generation() {
+        let now = Time::from_micros(1 << 50);
+        let mut engine = engine(Settings::default());
+        engine.merge(now, 2, record(2, 1, MemberStatus::Alive));
+        let rank = Rank { generation: 1, version: 1, lifted: false };
+        let bans = Registers::from([(("me".to_owned(), "m2".to_owned()), Register { rank, since: now })]);
+        let head = EntryHead {
+            life: engine.members[&2].claim.life.clone(),
+            type_url: TypeUrl::new(TYPE_URL),
+            seq: 1,
+            received: now,
+            origin: Origin::received(now),
+            expires: Time::NEVER,
+            key_len: key::BANNED.len() as u8,
+            deleted: false,
+            drained: AtomicBool::new(true),
+        };
+        engine.store.apply(&Entry::new(head, key::BANNED, &encode(now, &bans)), now);
+        engine.bans_changed(now);
+        let banned = |engine: &Engine| (engine.store.state(), engine.store.members.status(engine.me));
+        assert_eq!(banned(&engine), (NodeState::Banned, MemberStatus::Banned));
+        engine.raise_generation(now, 5);
+        assert_eq!(engine.members[&engine.me].claim.life.generation, 6);
+        assert_eq!(banned(&engine), (NodeState::Banned, MemberStatus::Banned));
+    }
+}
