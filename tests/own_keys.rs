@@ -244,6 +244,37 @@ fn of_a_banned_member_that_dies_and_comes_back_nothing_is_told_until_the_ban_is_
     }
 }
 
+#[test]
+fn who_subscribes_while_a_member_is_banned_is_told_its_entries_when_the_ban_is_lifted() {
+    let mut world = at_rest(1, Network::default(), 4);
+    world.set(2, "k", b"v", None);
+    world.set(2, "other", b"v", None);
+    world.run(SECOND);
+    let early = subscribe(&world, 0, kind::ENTRIES);
+    assert_eq!(told_of(&world, &early), told(kind::ENTRY_CHANGED, &["k", "other"]));
+    world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+    until_all_hold(&mut world, 1, "m2", MemberStatus::Banned);
+    let late = Queue::new(0);
+    let filter = Filter { what: kind::ENTRIES | kind::MEMBERS, initial: true, ..Filter::default() };
+    world.nodes[0].store.subscribe(world.now, filter, &late, 8, 0).unwrap();
+    let now = world.now;
+    let events = late.take(0, Some(Duration::ZERO), &|| now).unwrap();
+    let banned = events.iter().filter_map(|e| e.member.as_ref()).find(|m| m.id() == "m2").expect("it is here");
+    assert_eq!(banned.status, MemberStatus::Banned);
+    assert!(events.iter().filter_map(|e| e.entry.as_ref()).all(|v| v.entry.head().life.id.as_str() != "m2"));
+    world.call(3, |engine, now| engine.unban(now, "m2")).unwrap();
+    until_all_hold(&mut world, 1, "m2", MemberStatus::Alive);
+    world.run(SECOND);
+    assert_eq!(told_of(&world, &late), told(kind::ENTRY_CHANGED, &["k", "other"]));
+    assert_eq!(told_of(&world, &early), []);
+    // It is owed nothing any more.
+    world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+    until_all_hold(&mut world, 1, "m2", MemberStatus::Banned);
+    world.call(3, |engine, now| engine.unban(now, "m2")).unwrap();
+    until_all_hold(&mut world, 1, "m2", MemberStatus::Alive);
+    assert_eq!(told_of(&world, &late), []);
+}
+
 /// How many bans members publish, lifted ones included.
 fn published(world: &World) -> usize {
     let count = |n: usize| {

@@ -398,10 +398,13 @@ impl Engine {
         let Some(member) = self.members.get(&nonce) else { return };
         let of_life = seen.iter().filter(|entry| entry.head().life.nonce == nonce);
         let mut seen: HashMap<&str, &Entry> = of_life.map(|entry| (entry.key(), entry)).collect();
+        let mut unchanged = Vec::new();
         for entry in member.log.shown() {
             let before = seen.remove(entry.key());
             if entry.is_visible(now) {
-                if !before.is_some_and(|before| before.same(entry)) {
+                if before.is_some_and(|before| before.same(entry)) {
+                    unchanged.push(entry);
+                } else {
                     self.store.show(entry, now);
                 }
             } else if before.is_some() {
@@ -412,6 +415,7 @@ impl Engine {
         let mut gone: Vec<&Entry> = seen.into_values().collect();
         gone.sort_by_key(|entry| entry.seq());
         gone.into_iter().for_each(|entry| self.store.end(entry, now));
+        self.store.hub.unbanned(nonce, unchanged.into_iter(), now);
     }
 
     /// What is written from now on is refused: takes all of what was written before.
