@@ -3,12 +3,16 @@
 
 mod sim;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_gossip::config::settings::Settings;
 use cluster_gossip::error::Status;
+use cluster_gossip::store::event::{Event, kind};
+use cluster_gossip::store::hub::Filter;
 use cluster_gossip::store::members::MemberStatus;
 use cluster_gossip::store::own::key;
+use cluster_gossip::store::queue::Queue;
 use cluster_gossip::time::Time;
 use cluster_gossip::wire::proto::cluster_gossip::Bans;
 use prost::Message;
@@ -143,6 +147,132 @@ fn a_ban_wins_over_what_others_know_of_its_banners_former_life() {
         world.call(4, |engine, now| engine.unban(now, "m3")).unwrap();
         until_all_hold(&mut world, seed, "m3", MemberStatus::Alive);
     }
+}
+
+/// Takes what is told at a node of m2's entries: kinds and keys, in the order of the keys.
+fn told_of(world: &World, queue: &Queue) -> Vec<(u32, String)> {
+    let now = world.now;
+    let events = queue.take(0, Some(Duration::ZERO), &|| now).unwrap_or_default();
+    let of = |event: &Event| {
+        let entry = event.entry.as_ref().map(|view| &view.entry)?;
+        (entry.head().life.id.as_str() == "m2").then(|| (event.kind, entry.key().to_owned()))
+    };
+    let mut told: Vec<_> = events.iter().filter_map(of).collect();
+    told.sort_by(|a, b| a.1.cmp(&b.1));
+    told
+}
+
+fn subscribe(world: &World, node: usize, what: u32) -> Arc<Queue> {
+    let queue = Queue::new(0);
+    let filter = Filter { what, initial: true, ..Filter::default() };
+    world.nodes[node].store.subscribe(world.now, filter, &queue, 7, 0).unwrap();
+    queue
+}
+
+fn told(kind: u32, keys: &[&str]) -> Vec<(u32, String)> {
+    keys.iter().map(|key| (kind, (*key).to_owned())).collect()
+}
+
+#[test]
+fn what_has_gone_while_a_member_was_banned_is_told_when_the_ban_is_lifted() {
+    for seed in seeds(4) {
+        let mut world = World::new(seed, Network::default());
+        for i in 0..4 {
+            let seeds: Vec<usize> = if i == 0 { vec![] } else { vec![0] };
+            world.start(&format!("m{i}"), &seeds, |s| s.tombstone_grace = 5 * SECOND);
+        }
+        assert!(world.run_until(10 * SECOND, 100 * MS, World::converged), "seed {seed}");
+        for key in ["deleted", "set", "stays"] {
+            world.set(2, key, b"before", None);
+        }
+        world.set(2, "ends", b"before", Some(3 * SECOND));
+        world.run(SECOND);
+        // Also at the member itself.
+        let queues: Vec<_> = [0, 2].map(|n| subscribe(&world, n, kind::ENTRIES)).into();
+        for queue in &queues {
+            assert_eq!(told_of(&world, queue), told(kind::ENTRY_CHANGED, &["deleted", "ends", "set", "stays"]));
+        }
+        // Its host writes before it has heard of that, the others hear of that after they have.
+        world.partition(&[2]);
+        world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+        world.run(500 * MS);
+        world.delete(2, "deleted");
+        world.set(2, "set", b"after", None);
+        world.set(2, "short", b"after", Some(2 * SECOND));
+        world.heal();
+        until_all_hold(&mut world, seed, "m2", MemberStatus::Banned);
+        world.run(SECOND);
+        assert_eq!(told_of(&world, &queues[0]), [], "seed {seed}");
+        told_of(&world, &queues[1]);
+        // Nobody keeps the deletes for so long.
+        world.run(20 * SECOND);
+        for queue in &queues {
+            assert_eq!(told_of(&world, queue), [], "seed {seed}");
+        }
+        world.call(3, |engine, now| engine.unban(now, "m2")).unwrap();
+        until_all_hold(&mut world, seed, "m2", MemberStatus::Alive);
+        world.run(SECOND);
+        let gone = told(kind::ENTRY_DELETED, &["deleted", "ends"]);
+        assert_eq!(told_of(&world, &queues[0]), [gone, told(kind::ENTRY_CHANGED, &["set"])].concat(), "seed {seed}");
+        // It has seen what its host wrote until it heard of the ban.
+        assert_eq!(told_of(&world, &queues[1]), told(kind::ENTRY_DELETED, &["ends", "short"]), "seed {seed}");
+    }
+}
+
+#[test]
+fn of_a_banned_member_that_dies_and_comes_back_nothing_is_told_until_the_ban_is_lifted_and_then_once() {
+    for seed in seeds(4) {
+        let mut world = at_rest(seed, Network::default(), 5);
+        let queue = subscribe(&world, 0, kind::ENTRIES);
+        world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+        until_all_hold(&mut world, seed, "m2", MemberStatus::Banned);
+        // The host of one that has not heard of the ban goes on.
+        world.partition(&[2]);
+        world.nodes[2].store.refuse_writes(None);
+        world.set(2, "k", b"v", None);
+        assert!(world.run_until(30 * SECOND, 100 * MS, |w| status(w, 0, "m2") == Some(MemberStatus::Dead)));
+        assert!(world.nodes[0].store.members.is_banned(world.nodes[2].nonce));
+        world.heal();
+        until_all_hold(&mut world, seed, "m2", MemberStatus::Banned);
+        world.run(5 * SECOND);
+        assert_eq!(world.nodes[0].store.get(world.now, Some("m2"), "k", true).len(), 1, "seed {seed}: it is there");
+        assert_eq!(told_of(&world, &queue), [], "seed {seed}");
+        world.call(3, |engine, now| engine.unban(now, "m2")).unwrap();
+        until_all_hold(&mut world, seed, "m2", MemberStatus::Alive);
+        world.run(SECOND);
+        assert_eq!(told_of(&world, &queue), told(kind::ENTRY_CHANGED, &["k"]), "seed {seed}");
+    }
+}
+
+#[test]
+fn who_subscribes_while_a_member_is_banned_is_told_its_entries_when_the_ban_is_lifted() {
+    let mut world = at_rest(1, Network::default(), 4);
+    world.set(2, "k", b"v", None);
+    world.set(2, "other", b"v", None);
+    world.run(SECOND);
+    let early = subscribe(&world, 0, kind::ENTRIES);
+    assert_eq!(told_of(&world, &early), told(kind::ENTRY_CHANGED, &["k", "other"]));
+    world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+    until_all_hold(&mut world, 1, "m2", MemberStatus::Banned);
+    let late = Queue::new(0);
+    let filter = Filter { what: kind::ENTRIES | kind::MEMBERS, initial: true, ..Filter::default() };
+    world.nodes[0].store.subscribe(world.now, filter, &late, 8, 0).unwrap();
+    let now = world.now;
+    let events = late.take(0, Some(Duration::ZERO), &|| now).unwrap();
+    let banned = events.iter().filter_map(|e| e.member.as_ref()).find(|m| m.id() == "m2").expect("it is here");
+    assert_eq!(banned.status, MemberStatus::Banned);
+    assert!(events.iter().filter_map(|e| e.entry.as_ref()).all(|v| v.entry.head().life.id.as_str() != "m2"));
+    world.call(3, |engine, now| engine.unban(now, "m2")).unwrap();
+    until_all_hold(&mut world, 1, "m2", MemberStatus::Alive);
+    world.run(SECOND);
+    assert_eq!(told_of(&world, &late), told(kind::ENTRY_CHANGED, &["k", "other"]));
+    assert_eq!(told_of(&world, &early), []);
+    // It is owed nothing any more.
+    world.call(1, |engine, now| engine.ban(now, "m2")).unwrap();
+    until_all_hold(&mut world, 1, "m2", MemberStatus::Banned);
+    world.call(3, |engine, now| engine.unban(now, "m2")).unwrap();
+    until_all_hold(&mut world, 1, "m2", MemberStatus::Alive);
+    assert_eq!(told_of(&world, &late), []);
 }
 
 /// How many bans members publish, lifted ones included.

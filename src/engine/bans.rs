@@ -66,11 +66,11 @@ struct Register {
 type Registers = HashMap<Place, Register>;
 
 /// A ban that is in force here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Hidden {
-    since: Time,
-    /// Entries that came at that very time and were told before the ban was known.
-    told: Vec<Entry>,
+    /// What the member had that hosts could see when the ban took effect: of that they are told what becomes different until it
+    /// is lifted, be it that an entry is gone and nothing of it is left. Those that stay as they are cost nothing more.
+    seen: Vec<Entry>,
 }
 
 /// See the module.
@@ -82,6 +82,15 @@ pub struct Bans {
     effective: HashMap<String, Hidden>,
     /// Some of them for a heartbeat: they end without anything being said about it.
     for_heartbeats: bool,
+}
+
+impl Bans {
+    /// A life has gone, or what it had, and hosts know: when it is there again all that it has is told.
+    pub(super) fn nothing_seen(&mut self, id: &str) {
+        if let Some(hidden) = self.effective.get_mut(id) {
+            hidden.seen = Vec::new();
+        }
+    }
 }
 
 /// Of two versions of a register the later one; of equal ones that which is so for longer.
@@ -159,6 +168,7 @@ impl Engine {
     /// `set`.
     pub fn ban(&mut self, now: Time, id: &str) -> Result<()> {
         check_id(id)?;
+        self.expire(now);
         let me = &self.members[&self.me].claim.life;
         let (own_id, generation) = (me.id.as_str().to_owned(), me.generation);
         if id == own_id {
@@ -187,6 +197,7 @@ impl Engine {
     /// `InvalidArgument`: it is no member id; those of `set`.
     pub fn unban(&mut self, now: Time, id: &str) -> Result<()> {
         check_id(id)?;
+        self.expire(now);
         let mut own = self.bans.own.clone();
         let mut stood = false;
         for (place, Register { rank, .. }) in self.all_bans().into_iter().filter(|(place, _)| place.0 == id) {
@@ -368,8 +379,7 @@ impl Engine {
             self.bans.for_heartbeats |= origin == HEARTBEAT;
             if !next.contains_key(&id) {
                 let known = self.bans.effective.get(&id).cloned();
-                let hidden = known.unwrap_or_else(|| Hidden { since: now, told: self.came_at(now, &id) });
-                next.insert(id, hidden);
+                next.insert(id, known.unwrap_or_default());
             }
         }
         let before = std::mem::replace(&mut self.bans.effective, next);
@@ -383,15 +393,56 @@ impl Engine {
         }
     }
 
-    /// Entries of the member with this id that came at `now`.
-    fn came_at(&self, now: Time, id: &str) -> Vec<Entry> {
-        let member = self.latest(id).and_then(|nonce| self.members.get(&nonce));
-        let entries = member.into_iter().flat_map(|m| m.log.shown());
-        entries.filter(|e| e.head().received == now).cloned().collect()
+    /// Tells hosts what is different of a member's entries than when it was banned.
+    fn tell_difference(&self, now: Time, nonce: u64, seen: &[Entry]) {
+        let Some(member) = self.members.get(&nonce) else { return };
+        let of_life = seen.iter().filter(|entry| entry.head().life.nonce == nonce);
+        let mut seen: HashMap<&str, &Entry> = of_life.map(|entry| (entry.key(), entry)).collect();
+        let mut unchanged = Vec::new();
+        for entry in member.log.shown() {
+            let before = seen.remove(entry.key());
+            if entry.is_visible(now) {
+                if before.is_some_and(|before| before.same(entry)) {
+                    unchanged.push(entry);
+                } else {
+                    self.store.show(entry, now);
+                }
+            } else if before.is_some() {
+                self.store.end(entry, now);
+            }
+        }
+        // Not even the deletes of these are kept any more.
+        let mut gone: Vec<&Entry> = seen.into_values().collect();
+        gone.sort_by_key(|entry| entry.seq());
+        gone.into_iter().for_each(|entry| self.store.end(entry, now));
+        self.store.hub.unbanned(nonce, unchanged.into_iter(), now);
+    }
+
+    /// What is written from now on is refused: takes all of what was written before.
+    fn drain_all_own(&mut self, now: Time) {
+        while self.store.is_dirty() {
+            self.drain_own(now);
+        }
     }
 
     fn ban_took_effect(&mut self, now: Time, id: &str, banned: bool, before: Option<&Hidden>) {
         let Some(nonce) = self.latest(id) else { return };
+        if nonce == self.me {
+            if banned && self.store.state() != NodeState::Banned {
+                let refused = matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone);
+                if refused {
+                    self.store.refuse_writes(Some(Status::Banned));
+                }
+            }
+            self.drain_all_own(now);
+        }
+        if banned {
+            let shown = self.members.get(&nonce).into_iter().flat_map(|m| m.log.shown());
+            let seen: Vec<Entry> = shown.filter(|entry| entry.is_visible(now)).cloned().collect();
+            if let Some(hidden) = self.bans.effective.get_mut(id) {
+                hidden.seen = seen;
+            }
+        }
         self.log(now, Level::Info, || {
             format!("member {id:?} is {}", if banned { "banned" } else { "no longer banned" })
         });
@@ -400,21 +451,12 @@ impl Engine {
             let event = if banned { kind::MEMBER_BANNED } else { kind::MEMBER_UNBANNED };
             self.store.member_changed(event, &view, now);
         }
-        if let Some(Hidden { since, told }) = before
-            && !banned
-            && let Some(member) = self.members.get(&nonce)
-        {
-            // What came meanwhile was told to nobody.
-            for entry in member.log.shown().filter(|e| e.head().received >= *since) {
-                if !told.iter().any(|t| t.same(entry)) {
-                    self.store.offer_again(entry, now);
-                }
-            }
+        if let Some(Hidden { seen }) = before.filter(|_| !banned) {
+            self.tell_difference(now, nonce, seen);
         }
         if nonce == self.me {
             let state = self.store.state();
             if banned && matches!(state, NodeState::Starting | NodeState::Joined | NodeState::Alone) {
-                self.store.refuse_writes(Some(Status::Banned));
                 self.store.set_state(now, NodeState::Banned, "a member has banned this node");
             } else if !banned && state == NodeState::Banned {
                 self.store.refuse_writes(None);
@@ -445,9 +487,47 @@ impl Engine {
     pub(super) fn view(&self, nonce: u64) -> Option<MemberView> {
         let member = self.members.get(&nonce)?;
         let mut view = member.claim.view(member.peer.srtt_us(), nonce == self.me);
-        if view.status.is_present() && self.bans.effective.contains_key(view.life.id.as_str()) {
+        view.banned = self.bans.effective.contains_key(view.life.id.as_str());
+        if view.banned && view.status.is_present() {
             view.status = MemberStatus::Banned;
         }
         Some(view)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::super::departed::tests::{engine, record};
+    use super::*;
+    use crate::config::settings::Settings;
+    use crate::store::entry::{EntryHead, Origin, TypeUrl};
+
+    #[test]
+    fn one_that_is_banned_stays_so_when_it_raises_its_generation() {
+        let now = Time::from_micros(1 << 50);
+        let mut engine = engine(Settings::default());
+        engine.merge(now, 2, record(2, 1, MemberStatus::Alive));
+        let rank = Rank { generation: 1, version: 1, lifted: false };
+        let bans = Registers::from([(("me".to_owned(), "m2".to_owned()), Register { rank, since: now })]);
+        let head = EntryHead {
+            life: engine.members[&2].claim.life.clone(),
+            type_url: TypeUrl::new(TYPE_URL),
+            seq: 1,
+            received: now,
+            origin: Origin::received(now),
+            expires: Time::NEVER,
+            key_len: key::BANNED.len() as u8,
+            deleted: false,
+            drained: AtomicBool::new(true),
+        };
+        engine.store.apply(&Entry::new(head, key::BANNED, &encode(now, &bans)), now);
+        engine.bans_changed(now);
+        let banned = |engine: &Engine| (engine.store.state(), engine.store.members.status(engine.me));
+        assert_eq!(banned(&engine), (NodeState::Banned, MemberStatus::Banned));
+        engine.raise_generation(now, 5);
+        assert_eq!(engine.members[&engine.me].claim.life.generation, 6);
+        assert_eq!(banned(&engine), (NodeState::Banned, MemberStatus::Banned));
     }
 }

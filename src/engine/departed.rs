@@ -59,6 +59,7 @@ impl Engine {
             self.expiries.remove(&(at, nonce));
         }
         self.store.members.remove(nonce);
+        self.bans.nothing_seen(member.claim.life.id.as_str());
         Some(member)
     }
 
@@ -196,7 +197,7 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -214,7 +215,7 @@ mod tests {
         fn progress(&self) {}
     }
 
-    fn engine(settings: Settings) -> Engine {
+    pub fn engine(settings: Settings) -> Engine {
         let settings = Arc::new(settings);
         let id = MemberId::new("me").expect("an id");
         let address = ([127, 0, 0, 1], 4000).into();
@@ -223,7 +224,7 @@ mod tests {
         Engine::new(settings, identity, store, Time::from_micros(1 << 50))
     }
 
-    fn record(nonce: u64, incarnation: u64, status: MemberStatus) -> Record {
+    pub fn record(nonce: u64, incarnation: u64, status: MemberStatus) -> Record {
         Record {
             id: format!("m{nonce}"),
             generation: 1,

@@ -383,8 +383,9 @@ impl Engine {
         me.claim.incarnation += 1;
         let log = me.log.anew();
         *me.log.make() = log;
-        let view = me.claim.view(None, true);
-        store.members.put(view);
+        if let Some(view) = self.view(self.me) {
+            store.members.put(view);
+        }
         store.rebase(&life);
         self.drain_own(now);
         if let Some(me) = self.members.get_mut(&self.me) {

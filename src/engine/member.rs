@@ -128,7 +128,14 @@ impl Claim {
 
     /// As API calls see it.
     pub fn view(&self, rtt_us: Option<u32>, is_self: bool) -> MemberView {
-        MemberView { contact: self.contact.clone(), status: self.status, since: self.since, rtt_us, is_self }
+        MemberView {
+            contact: self.contact.clone(),
+            status: self.status,
+            since: self.since,
+            rtt_us,
+            is_self,
+            banned: false,
+        }
     }
 }
 

@@ -280,6 +280,7 @@ impl Engine {
                 *member.log.make() = log;
                 member.log.make().comes_back(known);
             }
+            self.bans.nothing_seen(&record.id);
         }
         // Nothing but that changes a life, whatever a record says.
         let as_known = Record {

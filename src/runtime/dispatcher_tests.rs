@@ -30,6 +30,7 @@ fn dispatcher() -> (Arc<Dispatcher>, Arc<Store>) {
         since: now,
         rtt_us: None,
         is_self: true,
+        banned: false,
     });
     (Arc::new(Dispatcher::new(store.clone())), store)
 }

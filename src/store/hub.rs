@@ -11,12 +11,12 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hashbrown::DefaultHashBuilder;
+use hashbrown::{DefaultHashBuilder, HashSet};
 use parking_lot::RwLock;
 
 use super::entry::Entry;
 use super::event::{Level, kind};
-use super::members::{MemberStatus, MemberView, Members};
+use super::members::{MemberView, Members};
 use super::own::is_asked_for;
 use super::queue::{Note, Queue, Subscriber, Ticket};
 use crate::time::Time;
@@ -77,6 +77,8 @@ struct Sub {
     filter: Filter,
     queue: Arc<Queue>,
     ticket: Ticket,
+    /// Lives that were banned while their entries were read for it: these are owed.
+    owed: HashSet<u64>,
 }
 
 impl Sub {
@@ -135,7 +137,7 @@ impl Shared {
             return;
         }
         let list = self.list.read();
-        if list.subs.is_empty() || self.members.status(entry.head().life.nonce) == MemberStatus::Banned {
+        if list.subs.is_empty() || self.members.is_banned(entry.head().life.nonce) {
             return;
         }
         let mut hash = None;
@@ -145,6 +147,19 @@ impl Shared {
                 sub.queue.offer_entry(sub.ticket, entry, hash, expired, now);
             }
         }
+    }
+
+    /// Whether an entry that was read for a subscription is hidden, its member being banned.
+    fn hides(&self, sub: u64, entry: &Entry) -> bool {
+        let nonce = entry.head().life.nonce;
+        if !self.members.is_banned(nonce) {
+            return false;
+        }
+        if let Some(sub) = self.list.write().subs.iter_mut().find(|s| s.id == sub) {
+            sub.owed.insert(nonce);
+        }
+        // Whoever lifts the ban changes the table first and then asks who is owed: one of the two sees the other.
+        self.members.is_banned(nonce)
     }
 
     fn note(&self, note: impl FnOnce() -> Note, kind: u32, wants: impl Fn(&Sub) -> bool) {
@@ -196,6 +211,31 @@ impl Hub {
         self.shared.entry(entry, true, now);
     }
 
+    /// A member is no longer banned: its entries that have not changed meanwhile are told to those that have not been given them
+    /// yet. The table of members has it already.
+    pub fn unbanned<'a>(&self, nonce: u64, unchanged: impl Iterator<Item = &'a Entry>, now: Time) {
+        let shared = &self.shared;
+        if !shared.list.read().subs.iter().any(|sub| sub.owed.contains(&nonce)) {
+            return;
+        }
+        for entry in unchanged {
+            let list = shared.list.read();
+            for sub in
+                list.subs.iter().filter(|sub| sub.owed.contains(&nonce) && sub.wants_entry(entry, &shared.own_id))
+            {
+                sub.queue.offer_entry(sub.ticket, entry, shared.hash_entry(entry), false, now);
+            }
+        }
+        self.gone(nonce);
+    }
+
+    /// A life has gone: nobody is owed its entries.
+    fn gone(&self, nonce: u64) {
+        if self.shared.list.read().subs.iter().any(|sub| sub.owed.contains(&nonce)) {
+            self.shared.list.write().subs.iter_mut().for_each(|sub| _ = sub.owed.remove(&nonce));
+        }
+    }
+
     /// A member's entry under `key` was not kept, for the reason in `text`. The event has the member, the text, and the
     /// key as its target.
     pub fn entry_refused(&self, member: &MemberView, key: &str, text: &str, _now: Time) {
@@ -216,6 +256,9 @@ impl Hub {
     /// members has it already. `MEMBER_REMOVED` comes after the last change of an entry of that life.
     pub fn member(&self, kind: u32, view: &MemberView, _now: Time) {
         let shared = &self.shared;
+        if kind == kind::MEMBER_REMOVED {
+            self.gone(view.life.nonce);
+        }
         // Who wants entries only must still know which lives are gone.
         if !shared.wants(kind::ENTRIES | kind::MEMBERS) {
             return;
@@ -313,7 +356,7 @@ impl Hub {
                 return Err(SubscribeError::HubClosed);
             }
             let ticket = queue.register(subscriber).ok_or(SubscribeError::QueueClosed)?;
-            list.subs.push(Sub { id: sub, filter: filter.clone(), queue: queue.clone(), ticket });
+            list.subs.push(Sub { id: sub, filter: filter.clone(), queue: queue.clone(), ticket, owed: HashSet::new() });
             shared.note_wanted(&list);
             ticket
         };
@@ -321,11 +364,11 @@ impl Hub {
             return Ok(());
         }
         let abort = Abort { hub: self, sub };
-        let this = Sub { id: sub, filter, queue: queue.clone(), ticket };
+        let this = Sub { id: sub, filter, queue: queue.clone(), ticket, owed: HashSet::new() };
         if this.filter.what & kind::ENTRY_CHANGED != 0 {
             initial(&mut |entries| {
-                let banned = |entry: &Entry| shared.members.status(entry.head().life.nonce) == MemberStatus::Banned;
-                let wanted = entries.iter().filter(|entry| this.wants_entry(entry, &shared.own_id) && !banned(entry));
+                let wanted = entries.iter().filter(|entry| this.wants_entry(entry, &shared.own_id));
+                let wanted = wanted.filter(|entry| !shared.hides(sub, entry));
                 queue.collect(ticket, wanted.map(|entry| (entry, shared.hash_entry(entry))));
             });
         }

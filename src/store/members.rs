@@ -130,6 +130,8 @@ pub struct MemberView {
     pub rtt_us: Option<u32>,
     /// Whether it is this node itself.
     pub is_self: bool,
+    /// A ban of it is in force here: what it has is hidden, also once it is dead.
+    pub banned: bool,
 }
 
 impl Deref for MemberView {
@@ -155,6 +157,7 @@ struct Row {
     rtt_us: u32,
     status: MemberStatus,
     is_self: bool,
+    banned: bool,
 }
 
 const NO_RTT: u32 = u32::MAX;
@@ -168,7 +171,8 @@ impl OfLife for Row {
 impl Row {
     fn of(view: MemberView) -> Row {
         let rtt_us = view.rtt_us.unwrap_or(NO_RTT);
-        Row { contact: view.contact, since: view.since, rtt_us, status: view.status, is_self: view.is_self }
+        let MemberView { contact, status, since, is_self, banned, .. } = view;
+        Row { contact, since, rtt_us, status, is_self, banned }
     }
 
     fn view(&self) -> MemberView {
@@ -178,6 +182,7 @@ impl Row {
             since: self.since,
             rtt_us: Some(self.rtt_us).filter(|us| *us != NO_RTT),
             is_self: self.is_self,
+            banned: self.banned,
         }
     }
 }
@@ -276,6 +281,11 @@ impl Members {
         self.table.read().status(nonce)
     }
 
+    /// Whether the entries of a life are hidden because it is banned.
+    pub fn is_banned(&self, nonce: u64) -> bool {
+        self.table.read().rows.get(&nonce).is_some_and(|row| row.banned)
+    }
+
     /// Runs `read` with a function that gives the status of a life: one lock for many look-ups.
     pub fn with_status<R>(&self, read: impl FnOnce(&dyn Fn(u64) -> MemberStatus) -> R) -> R {
         let table = self.table.read();
@@ -320,7 +330,7 @@ mod tests {
         let life = LifeRef::new(Life { id: MemberId::new(id).unwrap(), generation, nonce: generation });
         let contact = Contact { life, address: ([10, 0, 0, 1], 1).into(), versions: (1, 1), tags: Arc::default() };
         let contact = triomphe::Arc::new(contact);
-        MemberView { contact, status, since: Time::from_micros(1), rtt_us: None, is_self: false }
+        MemberView { contact, status, since: Time::from_micros(1), rtt_us: None, is_self: false, banned: false }
     }
 
     #[test]

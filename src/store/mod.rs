@@ -287,9 +287,17 @@ impl Store {
     }
 
     /// Tells an entry that was held back while its member was banned.
-    pub fn offer_again(&self, entry: &Entry, now: Time) {
-        if entry.is_visible(now) {
+    pub fn show(&self, entry: &Entry, now: Time) {
+        self.hub.entry_changed(entry, now);
+    }
+
+    /// Tells that a key has gone while its member was banned: `entry` is the delete, or what has expired, or, where that is
+    /// not kept any more either, what was there before.
+    pub fn end(&self, entry: &Entry, now: Time) {
+        if entry.head().deleted {
             self.hub.entry_changed(entry, now);
+        } else {
+            self.hub.entry_expired(entry, now);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The adversarial scenario: everything at once, drawn from one seed, and at the end all must agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cluster_gossip::config::Config;
@@ -8,88 +8,17 @@ use cluster_gossip::config::settings::Settings;
 use cluster_gossip::store::NodeState;
 use cluster_gossip::time::Time;
 use rand::Rng;
+use rand::seq::SliceRandom;
 
+pub use super::fault::{FAULTS, Fault};
 use super::membership::{self, Bounds, Flaps};
-use super::{Latency, Network, Start, World, check};
+use super::{Latency, Network, Start, World, bans, check};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What befalls members and the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    Kill,
-    LoseHost,
-    Restart,
-    RestartClockBack,
-    OtherAtAddress,
-    Twin,
-    Leave,
-    Join,
-    Pause,
-    Slow,
-    Partition,
-    Isolate,
-    OneWayCut,
-    BlockUdp,
-    BlockTcp,
-    Move,
-    Loss,
-    Delay,
-    Duplicates,
-    Reordering,
-    FlippedBits,
-    NarrowStreams,
-    NamesChange,
-    NamesDown,
-    HotKey,
-    ManyKeys,
-    DeleteAll,
-}
-
-pub const FAULTS: &[Fault] = {
-    use Fault::*;
-    &[
-        Kill,
-        LoseHost,
-        Restart,
-        RestartClockBack,
-        OtherAtAddress,
-        Twin,
-        Leave,
-        Join,
-        Pause,
-        Slow,
-        Partition,
-        Isolate,
-        OneWayCut,
-        BlockUdp,
-        BlockTcp,
-        Move,
-        Loss,
-        Delay,
-        Duplicates,
-        Reordering,
-        FlippedBits,
-        NarrowStreams,
-        NamesChange,
-        NamesDown,
-        HotKey,
-        ManyKeys,
-        DeleteAll,
-    ]
-};
-
-impl Fault {
-    /// By its name as `{:?}` gives it.
-    pub fn parse(name: &str) -> Result<Fault, String> {
-        let found = FAULTS.iter().find(|f| format!("{f:?}").eq_ignore_ascii_case(name)).copied();
-        found.ok_or_else(|| format!("{name:?} is no fault; there are: {FAULTS:?}"))
-    }
-}
-
 /// What ends a fault that lasts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Undo {
     Quick(usize),
     Join,
@@ -97,6 +26,8 @@ enum Undo {
     Unblock(usize),
     Network,
     Names,
+    /// Any member lifts the bans of an id.
+    Unban(String),
 }
 
 /// How hard it is.
@@ -194,7 +125,7 @@ impl Run<'_> {
         self.rest()
     }
 
-    /// Faults have ended: all must agree.
+    /// Faults have ended: all must agree about who is banned, and, once that was lifted, about everything.
     fn rest(mut self) -> Result<Report, String> {
         for (_, undo) in std::mem::take(&mut self.undo) {
             self.undo(undo);
@@ -203,15 +134,21 @@ impl Run<'_> {
         self.world.net = Network::default();
         self.name();
         let start = self.world.now;
-        let mut agreed = false;
+        let (mut lifted, mut agreed) = (false, false);
         while !agreed && self.world.now.since(start) < AGREE_WITHIN {
             self.world.run(500 * MS);
             self.bury();
             check::order(&mut self.world)?;
-            agreed = self.world.converged();
+            agreed = lifted && bans::unlike(&self.world, Some(&[])).is_none() && self.world.converged();
+            if !lifted && bans::unlike(&self.world, None).is_none() {
+                self.lift_all()?;
+                lifted = true;
+            }
         }
         if !agreed {
-            let why = check::difference(&self.world).unwrap_or_default();
+            let expected: Option<&[bans::Ban]> = lifted.then_some(&[]);
+            let why = bans::unlike(&self.world, expected).or_else(|| check::difference(&self.world));
+            let why = why.unwrap_or_default();
             self.world.describe();
             return Err(format!("{why} ({AGREE_WITHIN:.0?} after the last fault)"));
         }
@@ -224,6 +161,9 @@ impl Run<'_> {
             let node = self.any();
             check::at_once(&mut self.world, node)?;
         }
+        if self.how.only.is_empty() || self.how.only.contains(&Fault::Ban) {
+            self.ban_outlives_its_author()?;
+        }
         if let Some(bounds) = self.how.membership {
             self.world.run(bounds.back.max(bounds.gone) + SECOND);
             check::order(&mut self.world)?;
@@ -231,6 +171,7 @@ impl Run<'_> {
             membership::agreement(&self.world)?;
             check::ends(&self.world)?;
             check::sizes(&self.world)?;
+            bans::check(&self.world, Some(&[]))?;
         }
         self.report.processes = self.world.nodes.len();
         self.report.events = self.world.nodes.iter().map(|n| n.subscriber.events).sum();
@@ -239,11 +180,52 @@ impl Run<'_> {
         Ok(self.report)
     }
 
+    /// All know the same bans: they must be heeded by all. Then any members lift them.
+    fn lift_all(&mut self) -> Result<(), String> {
+        bans::check(&self.world, None)?;
+        check::order(&mut self.world)?;
+        check::mirrors(&self.world, &self.world.members())?;
+        let first = self.any();
+        let ids: BTreeSet<String> = bans::at(&self.world.nodes[first]).into_iter().map(|ban| ban.id).collect();
+        for id in ids {
+            let n = self.any();
+            bans::unban(&mut self.world, n, &id);
+        }
+        Ok(())
+    }
+
+    /// All is quiet. A ban reaches everyone; it stands when its author has gone and the banned member has started anew,
+    /// newcomers hear of it, and anyone lifts it.
+    fn ban_outlives_its_author(&mut self) -> Result<(), String> {
+        let mut three = self.world.members();
+        if three.len() < 4 {
+            return Ok(());
+        }
+        three.shuffle(&mut self.world.rng);
+        let [by, whom, lifter] = [three[0], three[1], three[2]];
+        let [author, id] = [by, whom].map(|n| self.world.nodes[n].id.clone());
+        let stands = [bans::Ban { id: id.clone(), by: author }];
+        bans::ban(&mut self.world, by, &id);
+        bans::until(&mut self.world, &stands)?;
+        self.end(by, true);
+        self.join(None);
+        self.end(whom, false);
+        self.world.run(SECOND);
+        self.again(whom, false, 0);
+        self.world.run(60 * SECOND);
+        bans::check(&self.world, Some(&stands))?;
+        bans::unban(&mut self.world, lifter, &id);
+        bans::until(&mut self.world, &[])?;
+        self.world.run_until(AGREE_WITHIN, 500 * MS, World::converged);
+        check::at_rest(&mut self.world, &[lifter])
+    }
+
     fn look(&mut self, drawn: usize) -> Result<(), String> {
         self.bury();
         check::order(&mut self.world)?;
         let n = self.any();
         check::mirrors(&self.world, &[n])?;
+        bans::heeded(&bans::view(&self.world, n))?;
         if drawn.is_multiple_of(10) {
             check::offsets(&self.world, &[n], false)?;
         }
@@ -371,6 +353,22 @@ impl Run<'_> {
                 self.world.disturb_all();
             }
             Undo::Names => self.name(),
+            Undo::Unban(id) => self.unban(id),
+        }
+    }
+
+    /// A member lifts the bans of an id. Who does not know of one cannot lift it: then another tries later.
+    fn unban(&mut self, id: String) {
+        let n = self.any();
+        let stands = |n: usize| bans::at(&self.world.nodes[n]).iter().any(|ban| ban.id == id);
+        let lifts = !self.world.is_paused(n) && stands(n);
+        if lifts {
+            // One that subscribes before that is to be told of the member's entries too.
+            let other = self.any();
+            self.world.subscribe_anew(other);
+            bans::unban(&mut self.world, n, &id);
+        } else if self.world.members().into_iter().any(stands) {
+            self.later(500, 10_000, Undo::Unban(id));
         }
     }
 
@@ -516,6 +514,15 @@ impl Run<'_> {
                     .map(|v| v.entry.key().to_owned())
                     .collect();
                 keys.iter().filter(|k| !k.starts_with("cluster:")).for_each(|k| _ = self.world.delete(n, k));
+            }
+            Fault::Ban => {
+                let (by, whom) = (self.any(), self.any());
+                let id = self.world.nodes[whom].id.clone();
+                if self.world.nodes[by].id == id || self.world.is_paused(by) {
+                    return false;
+                }
+                bans::ban(&mut self.world, by, &id);
+                self.later(500, 30_000, Undo::Unban(id));
             }
         }
         true

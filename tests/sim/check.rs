@@ -8,7 +8,7 @@ use cluster_gossip::store::event::{EntryView, Event};
 use cluster_gossip::store::queue::TakeError;
 use cluster_gossip::time::Time;
 
-use super::{SimNode, World};
+use super::{SimNode, World, bans};
 
 /// Takes all events at every node and checks each: order, nothing twice, nothing back, nothing invented. What waits in a
 /// queue tells of each key of a life once at most: that bounds the queue.
@@ -38,6 +38,7 @@ pub fn order(world: &mut World) -> Result<(), String> {
                 Err(e) => return Err(format!("queues: taking at {}: {e:?}", node.id)),
             }
         }
+        node.subscriber.taken().map_err(|e| format!("{e} (at {})", node.id))?;
         bounded(entries, keys.len(), "events of entries", &node.id)?;
     }
     match world.violations.first() {
@@ -90,7 +91,8 @@ pub fn mirrors(world: &World, nodes: &[usize]) -> Result<(), String> {
     for &n in nodes {
         let node = &world.nodes[n];
         if node.running() && !world.is_paused(n) {
-            node.subscriber.mirror(&node.store, world.now).map_err(|e| format!("{e} (at {})", node.id))?;
+            let banned = bans::at(node).into_iter().map(|ban| ban.id).collect();
+            node.subscriber.mirror(&node.store, world.now, &banned).map_err(|e| format!("{e} (at {})", node.id))?;
         }
     }
     Ok(())
@@ -112,7 +114,7 @@ pub fn difference(world: &World) -> Option<String> {
 
 fn reader_differs(world: &World, at: &SimNode, truth: &[EntryView], alive: &HashMap<&str, u64>) -> Option<String> {
     let mut known = 0;
-    for view in at.store.members.list(false) {
+    for view in at.store.members.list(true).iter().filter(|m| bans::takes_part(m.status)) {
         match alive.get(view.life.id.as_str()) {
             Some(nonce) if *nonce == view.life.nonce => known += 1,
             Some(_) => return Some(format!("convergence: {} knows a former life of {}", at.id, view.life.id.as_str())),
@@ -120,7 +122,8 @@ fn reader_differs(world: &World, at: &SimNode, truth: &[EntryView], alive: &Hash
         }
     }
     if known < alive.len() {
-        let missing = alive.keys().filter(|id| at.store.members.by_id(id).is_none_or(|m| !m.status.is_present())).min();
+        let missing =
+            alive.keys().filter(|id| at.store.members.by_id(id).is_none_or(|m| !bans::takes_part(m.status))).min();
         let status = missing.and_then(|id| at.store.members.by_id(id)).map_or("unknown", |m| m.status.word());
         return Some(format!("convergence: {} holds {} to be {status}", at.id, missing.unwrap_or(&"one")));
     }
@@ -285,6 +288,7 @@ pub fn at_rest(world: &mut World, observers: &[usize]) -> Result<(), String> {
     owners(world)?;
     offsets(world, observers, true)?;
     mirrors(world, &world.members())?;
+    bans::check(world, Some(&[]))?;
     ends(world)?;
     sizes(world)?;
     queues(world)

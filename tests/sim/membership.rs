@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cluster_gossip::store::event::kind;
 
-use super::World;
 use super::subscriber::Change;
+use super::{World, bans};
 
 /// How long things may take once no fault touches the two members any more.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,8 @@ pub struct View<'a> {
     pub calm: Duration,
 }
 
-/// A live, connected member is never left out, a dead one never stays, beyond the bounds.
+/// A live, connected member is never left out, a dead one never stays, beyond the bounds. Who is banned counts as present: it
+/// takes part, and is to be there when the ban is lifted.
 pub fn held_rightly(view: View<'_>, bounds: Bounds) -> Result<(), String> {
     let View { observer, subject, lives, present, calm } = view;
     if lives && !present && calm > bounds.back {
@@ -121,7 +122,7 @@ pub fn check(world: &World, bounds: Bounds) -> Result<(), String> {
                 continue;
             }
             let status = observer.store.members.get(subject.nonce).map(|m| m.status);
-            let present = status.is_some_and(|s| s.is_present());
+            let present = status.is_some_and(bans::takes_part);
             held_rightly(View { observer: &observer.id, subject: &subject.id, lives, present, calm }, bounds)?;
         }
     }

@@ -1,12 +1,15 @@
 //! A simulated world: virtual time, one seed for everything, engines that talk over a network with faults.
 //!
 //! Packets cross as encoded bytes and leave the engines through the runtime's own drain function. A seed reproduces a
-//! run exactly. What must hold is looked after by checkers ([`check`], [`subscriber`], [`oracle`], [`membership`]).
+//! run exactly. What must hold is looked after by checkers ([`check`], [`subscriber`], [`oracle`], [`membership`],
+//! [`bans`]).
 //! See `docs/simulation.md`.
 #![allow(dead_code)] // each program that includes it uses a part
 
 pub mod adversary;
+pub mod bans;
 pub mod check;
+pub mod fault;
 pub mod membership;
 pub mod network;
 pub mod oracle;

@@ -175,11 +175,7 @@ impl World {
             self.contacts.clone(),
         ));
         let engine = Engine::new(settings.clone(), identity, store.clone(), self.now);
-        let queue = Queue::new(0);
-        if self.events != 0 {
-            let filter = Filter { what: self.events, initial: true, ..Filter::default() };
-            store.subscribe(self.now, filter, &queue, 1, 0).expect("the hub is open");
-        }
+        let queue = self.subscription(&store);
         self.oracle.born(nonce, &start.id, number);
         self.nodes.push(SimNode {
             id: start.id,
@@ -210,6 +206,30 @@ impl World {
         self.by_address.insert(address, number);
         self.after(number);
         number
+    }
+
+    /// A queue with a subscription to what the world wants to know of.
+    fn subscription(&self, store: &Store) -> Arc<Queue> {
+        let queue = Queue::new(0);
+        if self.events != 0 {
+            let filter = Filter { what: self.events, initial: true, ..Filter::default() };
+            store.subscribe(self.now, filter, &queue, 1, 0).expect("the hub is open");
+        }
+        queue
+    }
+
+    /// The host of a node ends its subscription and makes another one. Not while the node still has the state of members that
+    /// are gone: of these entries are told, and not that they had joined. Gives whether it did.
+    pub fn subscribe_anew(&mut self, node: usize) -> bool {
+        let at = &self.nodes[node];
+        let whole = at.store.members.list(true).iter().all(|m| super::bans::takes_part(m.status));
+        if !at.running() || self.is_paused(node) || !whole {
+            return false;
+        }
+        at.store.hub.unsubscribe(1);
+        let queue = self.subscription(&at.store.clone());
+        (self.nodes[node].queue, self.nodes[node].subscriber) = (queue, Subscriber::default());
+        true
     }
 
     /// Every process that runs is told of all others at once: in one message from a stranger, with the records that newcomers are

@@ -9,14 +9,14 @@ use cluster_gossip::config::settings::Settings;
 use cluster_gossip::store::entry::{Entry, EntryHead, Life, LifeRef, MemberId, Origin, TypeUrl};
 use cluster_gossip::store::event::{EntryView, Event, kind};
 use cluster_gossip::store::members::{Contact, MemberStatus, MemberView};
-use cluster_gossip::store::{Store, Waker};
+use cluster_gossip::store::{NodeState, Store, Waker};
 use cluster_gossip::time::Time;
 
 use crate::sim::membership::{self, Bounds, Flaps, View};
 use crate::sim::oracle::Oracle;
 use crate::sim::run::at_rest;
 use crate::sim::subscriber::{Change, Subscriber};
-use crate::sim::{Network, START, check, pool};
+use crate::sim::{Network, START, bans, check, pool};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -73,6 +73,7 @@ fn view(life: &LifeRef, status: MemberStatus) -> MemberView {
         since: START,
         rtt_us: None,
         is_self: false,
+        banned: false,
     }
 }
 
@@ -203,13 +204,13 @@ fn a_picture_that_is_not_the_stores_is_reported() {
     let (mut subscriber, oracle, life) = told();
     let store = Store::new(1, self::life("me", 1), Arc::new(Settings::default()), Arc::new(Nobody));
     store.members.put(view(&life, MemberStatus::Alive));
-    subscriber.mirror(&store, START).expect("both are empty");
+    subscriber.mirror(&store, START, &BTreeSet::new()).expect("both are empty");
     store.apply(&entry(&life, "k", 1, Some(b"one")), START);
-    fails(subscriber.mirror(&store, START), "mirror");
+    fails(subscriber.mirror(&store, START, &BTreeSet::new()), "mirror");
     subscriber.check(&set(&life, 1, b"one"), &oracle, START).expect("the event");
-    subscriber.mirror(&store, START).expect("both have it");
+    subscriber.mirror(&store, START, &BTreeSet::new()).expect("both have it");
     store.forget(&entry(&life, "k", 1, Some(b"one")));
-    fails(subscriber.mirror(&store, START), "mirror");
+    fails(subscriber.mirror(&store, START, &BTreeSet::new()), "mirror");
 }
 
 #[test]
@@ -351,6 +352,142 @@ fn the_worlds_views_are_judged() {
     world.nodes[0].store.members.remove(life);
     fails(membership::check(&world, bounds), "left out");
     fails(membership::agreement(&world), "agreement");
+}
+
+/// An event of a member, one of `of` that were told as one.
+fn of_member(kind: u32, life: &LifeRef, status: MemberStatus, of: u64) -> Event {
+    Event { conflated: of, ..event(kind, None, Some(view(life, status))) }
+}
+
+#[test]
+fn an_entry_of_a_banned_member_is_reported() {
+    let (mut subscriber, oracle, life) = told();
+    let mut tell = |event: Event| subscriber.check(&event, &oracle, START).and_then(|()| subscriber.taken());
+    let banned = |of| of_member(kind::MEMBER_BANNED, &life, MemberStatus::Banned, of);
+    tell(set(&life, 1, b"one")).expect("it is not banned");
+    tell(banned(1)).expect("it may be banned");
+    fails(tell(deleted(&life, 2)), "bans: an entry");
+    // One that has ended stays banned.
+    tell(of_member(kind::MEMBER_DEAD, &life, MemberStatus::Dead, 1)).expect("it may end");
+    fails(tell(set(&life, 3, b"three")), "bans: an entry");
+    tell(of_member(kind::MEMBER_UNBANNED, &life, MemberStatus::Dead, 1)).expect("the ban may be lifted");
+    let (mut subscriber, oracle, life) = told();
+    subscriber.check(&banned(1), &oracle, START).expect("it may be banned");
+    subscriber.taken().expect("that is all");
+    // The ban was lifted, the entry came, and before anything was taken the member was banned again.
+    subscriber.check(&deleted(&life, 2), &oracle, START).expect("that is not said yet");
+    subscriber.check(&banned(2), &oracle, START).expect("it may be banned again");
+    subscriber.taken().expect("it came when the member was not banned");
+    subscriber.check(&set(&life, 3, b"three"), &oracle, START).expect("that is not said yet");
+    fails(subscriber.taken(), "bans: an entry");
+}
+
+#[test]
+fn events_of_bans_that_do_not_follow_each_other_are_reported() {
+    use MemberStatus::{Alive, Banned, Suspect};
+    use kind::{MEMBER_BANNED as BANNED, MEMBER_SUSPECTED as SUSPECTED, MEMBER_UNBANNED as UNBANNED};
+    let (mut subscriber, oracle, life) = told();
+    let mut tell = |kind, status, of| subscriber.check(&of_member(kind, &life, status, of), &oracle, START);
+    fails(tell(UNBANNED, Alive, 1), "bans: a is no longer banned, and was not");
+    fails(tell(SUSPECTED, Banned, 1), "bans: a is banned by the event");
+    fails(tell(BANNED, Alive, 1), "bans: a is banned, and alive");
+    tell(SUSPECTED, Suspect, 1).expect("it may be suspected");
+    tell(UNBANNED, Alive, 2).expect("a ban and its end, told as one");
+    tell(BANNED, Banned, 1).expect("it may be banned");
+    fails(tell(BANNED, Banned, 1), "bans: a was banned twice");
+    fails(tell(UNBANNED, Banned, 1), "bans: a is no longer banned, and has that status");
+    fails(tell(SUSPECTED, Suspect, 1), "bans: a is suspect by the event");
+    tell(SUSPECTED, Banned, 1).expect("banned members are suspected too");
+    tell(UNBANNED, Suspect, 1).expect("the ban may be lifted");
+}
+
+#[test]
+fn a_picture_of_bans_that_is_not_the_nodes_is_reported() {
+    let (mut subscriber, oracle, life) = told();
+    let store = Store::new(1, self::life("me", 1), Arc::new(Settings::default()), Arc::new(Nobody));
+    let of_a = BTreeSet::from(["a".to_owned()]);
+    subscriber.mirror(&store, START, &BTreeSet::new()).expect("there is no ban");
+    fails(subscriber.mirror(&store, START, &of_a), "bans: a is banned");
+    subscriber.check(&set(&life, 1, b"one"), &oracle, START).expect("the event");
+    let banned = of_member(kind::MEMBER_BANNED, &life, MemberStatus::Banned, 1);
+    subscriber.check(&banned, &oracle, START).expect("it may be banned");
+    subscriber.mirror(&store, START, &of_a).expect("what it has is hidden, whatever it is");
+    fails(subscriber.mirror(&store, START, &BTreeSet::new()), "bans: a is not banned");
+    // Its entry went meanwhile: that must be told when the ban is lifted.
+    let lifted = of_member(kind::MEMBER_UNBANNED, &life, MemberStatus::Alive, 1);
+    subscriber.check(&lifted, &oracle, START).expect("the ban may be lifted");
+    fails(subscriber.mirror(&store, START, &BTreeSet::new()), "mirror");
+    subscriber.check(&deleted(&life, 2), &oracle, START).expect("it is told");
+    subscriber.mirror(&store, START, &BTreeSet::new()).expect("both have nothing");
+}
+
+#[test]
+fn a_ban_that_is_not_heeded_is_reported() {
+    let banned = bans::View {
+        id: "a".into(),
+        state: NodeState::Joined,
+        banned: BTreeSet::from(["b".to_owned()]),
+        members: vec![("a".into(), MemberStatus::Alive), ("b".into(), MemberStatus::Banned)],
+        seen: BTreeSet::from(["a".to_owned()]),
+        refuses: false,
+    };
+    bans::heeded(&banned).expect("b is hidden");
+    let alive = bans::View { members: vec![("b".into(), MemberStatus::Alive)], ..banned.clone() };
+    fails(bans::heeded(&alive), "bans: a ban of b stands");
+    let gone = bans::View { members: vec![("b".into(), MemberStatus::Dead)], ..banned.clone() };
+    bans::heeded(&gone).expect("it may end, banned or not");
+    let lifted = bans::View { banned: BTreeSet::new(), ..banned.clone() };
+    fails(bans::heeded(&lifted), "bans: b is banned at a, where no ban stands");
+    let seen = bans::View { seen: BTreeSet::from(["b".to_owned()]), ..banned.clone() };
+    fails(bans::heeded(&seen), "bans: entries of b");
+    for (state, stands, refuses, right) in [
+        (NodeState::Banned, true, true, true),
+        (NodeState::Joined, true, true, false),
+        (NodeState::Banned, true, false, false),
+        (NodeState::Banned, false, true, false),
+        (NodeState::Joined, false, true, false),
+        (NodeState::Joined, false, false, true),
+        (NodeState::Leaving, true, false, true),
+    ] {
+        let stands = if stands { BTreeSet::from(["a".to_owned()]) } else { BTreeSet::new() };
+        let own =
+            bans::View { state, banned: stands, members: Vec::new(), seen: BTreeSet::new(), refuses, ..banned.clone() };
+        assert_eq!(bans::heeded(&own).is_ok(), right, "{own:?}");
+    }
+}
+
+#[test]
+fn bans_that_members_do_not_agree_about_are_reported() {
+    let ban = bans::Ban { id: "x".into(), by: "a".into() };
+    let by_another = bans::Ban { by: "b".into(), ..ban.clone() };
+    let views = |other: &[bans::Ban]| [("a".to_owned(), vec![ban.clone()]), ("b".to_owned(), other.to_vec())];
+    bans::agree(&views(std::slice::from_ref(&ban)), None).expect("they agree");
+    bans::agree(&views(std::slice::from_ref(&ban)), Some(std::slice::from_ref(&ban))).expect("as they should");
+    fails(bans::agree(&views(&[]), None), "bans");
+    fails(bans::agree(&views(&[by_another]), None), "bans");
+    fails(bans::agree(&views(std::slice::from_ref(&ban)), Some(&[])), "bans: [Ban");
+}
+
+/// The views that [`bans::check`] takes of a world, and what it has members do.
+#[test]
+fn the_worlds_bans_are_judged() {
+    let mut world = at_rest(3, Network::default(), 4);
+    bans::check(&world, Some(&[])).expect("nobody is banned");
+    bans::ban(&mut world, 0, "m1");
+    fails(bans::check(&world, None), "bans: ");
+    let stands = [bans::Ban { id: "m1".into(), by: "m0".into() }];
+    bans::until(&mut world, &stands).expect("all hear of it");
+    assert_eq!(check::difference(&world), None, "who is banned takes part");
+    world.run(60 * SECOND);
+    membership::check(&world, Bounds { back: SECOND, gone: SECOND }).expect("who is banned is not left out");
+    let banned = world.nodes[2].store.members.get(world.nodes[1].nonce).expect("it is there");
+    world.nodes[2].store.members.put(MemberView { status: MemberStatus::Alive, ..banned });
+    fails(bans::check(&world, Some(&stands)), "bans: a ban of m1 stands at m2");
+    world.partition(&[3]);
+    bans::unban(&mut world, 0, "m1");
+    fails(bans::until(&mut world, &[]), "bans: ");
+    bans::ban(&mut world, 1, "m1");
+    fails(check::order(&mut world), "bans: m1 cannot ban m1");
 }
 
 #[test]

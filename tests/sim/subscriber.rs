@@ -1,7 +1,7 @@
 //! What one subscriber is told, checked event by event: order, nothing twice, nothing that was gone comes back, nothing
 //! that no owner wrote; and the picture that the events make, held against the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cluster_gossip::store::Store;
 use cluster_gossip::store::event::{Event, kind};
@@ -34,6 +34,16 @@ struct Known {
     nonce: u64,
     joined: bool,
     status: MemberStatus,
+    ban: Told,
+}
+
+/// What was told of a ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// Several changes were told as one, the last of which says nothing about it.
+    Unsure,
+    No,
+    Yes,
 }
 
 /// A change of a member's status, as told.
@@ -55,9 +65,20 @@ pub struct Subscriber {
     /// Changes of members since they were last taken out.
     pub changes: Vec<Change>,
     pub events: u64,
+    /// Of what is being taken: entries of members that were banned by what was told so far, in words by id; and members of which
+    /// several changes were told as one, which may stand before or behind entries that came between them.
+    hidden: BTreeMap<String, String>,
+    merged: HashSet<String>,
 }
 
 impl Subscriber {
+    /// All that waited was taken: no entry of a banned member may have been among it.
+    pub fn taken(&mut self) -> Result<(), String> {
+        let merged = std::mem::take(&mut self.merged);
+        let hidden = std::mem::take(&mut self.hidden);
+        hidden.into_iter().find(|(id, _)| !merged.contains(id)).map_or(Ok(()), |(_, why)| Err(why))
+    }
+
     /// Takes an event in; says what is wrong with it.
     pub fn check(&mut self, event: &Event, oracle: &Oracle, now: Time) -> Result<(), String> {
         self.events += 1;
@@ -70,8 +91,12 @@ impl Subscriber {
         let (entry, head) = (&view.entry, view.entry.head());
         let id = head.life.id.as_str();
         let version = entry.version();
-        if !self.members.get(id).is_some_and(|m| m.joined) {
+        let Some(known) = self.members.get(id).filter(|m| m.joined) else {
             return Err(format!("order: an entry {:?} of {id} came before it joined", entry.key()));
+        };
+        if known.ban == Told::Yes {
+            let why = format!("bans: an entry {:?} of {id} was told, which is banned", entry.key());
+            self.hidden.entry(id.to_owned()).or_insert(why);
         }
         oracle.has(entry, now).map_err(|e| format!("resurrection: {e}"))?;
         let deleted = event.kind == kind::ENTRY_DELETED;
@@ -135,8 +160,13 @@ impl Subscriber {
             }
             _ => {}
         }
+        let before = known.filter(|k| k.joined).map_or(Told::Unsure, |k| k.ban);
+        let ban = ban(event, id, member.status, before)?;
+        if event.conflated > 1 {
+            self.merged.insert(id.to_owned());
+        }
         let joined = event.kind != kind::MEMBER_REMOVED;
-        self.members.insert(id.to_owned(), Known { nonce, joined, status: member.status });
+        self.members.insert(id.to_owned(), Known { nonce, joined, status: member.status, ban });
         Ok(())
     }
 
@@ -156,6 +186,9 @@ impl Subscriber {
     /// The end of every time to live was told, of those that ended before `before`.
     pub fn ends(&self, before: Time) -> Result<(), String> {
         for (id, keys) in &self.slots {
+            if self.members.get(id).is_some_and(|known| known.ban == Told::Yes) {
+                continue; // told when the ban is lifted
+            }
             let over = keys.iter().filter(|(_, slot)| slot.fate == Fate::Seen && slot.expires < before);
             if let Some((key, slot)) = over.min_by_key(|(key, _)| *key) {
                 return Err(format!("ends: {key:?} of {id} has expired, and that was not told: {slot:?}"));
@@ -164,11 +197,24 @@ impl Subscriber {
         Ok(())
     }
 
-    /// The picture that the events have made must be what the store gives, once all events are taken.
-    pub fn mirror(&self, store: &Store, now: Time) -> Result<(), String> {
+    /// The picture that the events have made must be what the store gives, once all events are taken. What those that are
+    /// `banned` have is hidden, and is told when that is lifted.
+    pub fn mirror(&self, store: &Store, now: Time, banned: &BTreeSet<String>) -> Result<(), String> {
+        let mut members: Vec<_> = self.members.iter().filter(|(_, known)| known.joined).collect();
+        members.sort_by_key(|(id, _)| *id);
+        for (id, known) in members {
+            let told = known.ban == Told::Yes;
+            if known.ban != Told::Unsure && told != banned.contains(id) {
+                let not = if told { "not " } else { "" };
+                return Err(format!("bans: {id} is {not}banned, and events said {:?}", known.ban));
+            }
+        }
         let mut seen = 0;
         for view in store.get_prefix(now, None, "", true) {
             let (id, key) = (view.entry.head().life.id.as_str(), view.entry.key());
+            if banned.contains(id) {
+                continue;
+            }
             let slot = self.slots.get(id).and_then(|slots| slots.get(key));
             match slot {
                 // A newcomer may have had to raise its generation: its entries are what they were.
@@ -180,9 +226,10 @@ impl Subscriber {
             }
         }
         let lives = |slot: &&Slot| slot.fate == Fate::Seen && slot.expires > now;
-        let told = self.slots.values().flat_map(HashMap::values).filter(lives).count();
+        let shown = || self.slots.iter().filter(|(id, _)| !banned.contains(*id));
+        let told = shown().flat_map(|(_, keys)| keys.values()).filter(lives).count();
         if told > seen {
-            let gone = self.slots.iter().flat_map(|(id, keys)| keys.iter().map(move |(key, slot)| (id, key, slot)));
+            let gone = shown().flat_map(|(id, keys)| keys.iter().map(move |(key, slot)| (id, key, slot)));
             let gone = gone
                 .filter(|(_, _, slot)| lives(slot))
                 .find(|(id, key, _)| store.get(now, Some(id), key, true).is_empty());
@@ -195,4 +242,36 @@ impl Subscriber {
 /// Nonce and number name a write.
 fn same_write(a: Version, b: Version) -> bool {
     (a.1, a.2) == (b.1, b.2)
+}
+
+/// What is known of a ban after an event of the member `id`, which has the status `status`.
+fn ban(event: &Event, id: &str, status: MemberStatus, before: Told) -> Result<Told, String> {
+    let late = event.conflated > 1;
+    let begins = kind::MEMBER_JOINED | kind::MEMBER_RESTARTED | kind::MEMBER_REMOVED;
+    let was = before == Told::Yes;
+    let (ban, told) = match event.kind {
+        kind::MEMBER_BANNED if status.is_present() => {
+            return Err(format!("bans: {id} is banned, and {} all the same", status.word()));
+        }
+        kind::MEMBER_UNBANNED if status == MemberStatus::Banned => {
+            return Err(format!("bans: {id} is no longer banned, and has that status"));
+        }
+        kind::MEMBER_BANNED if was && !late => return Err(format!("bans: {id} was banned twice")),
+        kind::MEMBER_UNBANNED if before == Told::No && !late => {
+            return Err(format!("bans: {id} is no longer banned, and was not"));
+        }
+        kind::MEMBER_BANNED => (Told::Yes, true),
+        kind::MEMBER_UNBANNED => (Told::No, true),
+        kind::MEMBER_REMOVED => (Told::Unsure, true),
+        _ if status == MemberStatus::Banned => (Told::Yes, before != Told::No),
+        _ if status.is_present() => (Told::No, !was),
+        // Of one that is gone the status says nothing about it.
+        _ if late || event.kind & begins != 0 => (Told::Unsure, true),
+        _ => (before, true),
+    };
+    if !told && !late && event.kind & begins == 0 {
+        let word = status.word();
+        return Err(format!("bans: {id} is {word} by the event {:#x}, after {before:?}", event.kind));
+    }
+    Ok(ban)
 }

@@ -24,7 +24,7 @@ use super::told::{GoneLives, News, SMALL, Told, same_key, shrink, widen};
 use crate::store::entry::{Entry, MemberId};
 use crate::store::event::kind;
 use crate::store::hub::Shared;
-use crate::store::members::{MemberView, Members};
+use crate::store::members::{MemberStatus, MemberView, Members};
 use crate::time::Time;
 
 /// Lives that may be gone while marks of theirs wait. A host that does not take while more members come and go is told
@@ -493,7 +493,9 @@ impl Pending {
             let wants_joined = self.what & kind::MEMBER_JOINED != 0;
             for view in all {
                 let Some(hash) = hash(&view) else { continue };
-                let joined = wants_joined && view.status.is_present();
+                // Who is banned is here all the same, as a newcomer that is banned is told as joined.
+                let here = view.status.is_present() || view.status == MemberStatus::Banned;
+                let joined = wants_joined && here;
                 self.told.list(&view.life, joined);
                 if joined {
                     // The list is already the one of what can be taken, which what waits aside is not in yet.

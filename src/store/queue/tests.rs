@@ -57,6 +57,7 @@ pub(super) fn view(life: &LifeRef, status: MemberStatus) -> MemberView {
         since: at(0),
         rtt_us: None,
         is_self: life.id.as_str() == OWN,
+        banned: false,
     }
 }
 
