@@ -70,6 +70,7 @@ fn member_view() -> MemberView {
         since: at(1750),
         rtt_us: Some(321),
         is_self: false,
+        banned: false,
     }
 }
 
