@@ -505,6 +505,17 @@ impl Log {
         bytes
     }
 
+    /// Its owner has raised its generation, and keeps its numbers: so do the entries here.
+    pub fn raise_generation(&mut self, life: &LifeRef, store: &Store) {
+        for item in self.items.values_mut() {
+            if let Item::Entry(entry) = item {
+                let raised = entry.of_life(life);
+                store.put_again(entry, &raised);
+                *entry = raised;
+            }
+        }
+    }
+
     /// What stays of a log when it begins anew under the same nonce: what was collected stays collected, for segments name no
     /// generation, and an old one may still come.
     pub fn anew(&self) -> Log {

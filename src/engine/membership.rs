@@ -272,16 +272,6 @@ impl Engine {
         let store = self.store.clone();
         let Some(member) = self.members.get_mut(&record.nonce) else { return };
         let old = member.claim.clone();
-        // A newcomer may have had to raise its generation after some had let it in: its entries are of the new one.
-        if record.generation > old.life.generation {
-            let log = member.log.anew();
-            let known = member.clear(&store);
-            if known > 0 || log.floor() > 0 {
-                *member.log.make() = log;
-                member.log.make().comes_back(known);
-            }
-            self.bans.nothing_seen(&record.id);
-        }
         // Nothing but that changes a life, whatever a record says.
         let as_known = Record {
             id: old.life.id.as_str().to_owned(),
@@ -314,6 +304,12 @@ impl Engine {
             && old.address == claim.address
             && old.life.generation == claim.life.generation
             && old.tags == claim.tags;
+        // A newcomer may have had to raise its generation after some had let it in: its entries are of the new one.
+        if claim.life.generation > old.life.generation
+            && let Some(log) = member.log.get_mut()
+        {
+            log.raise_generation(&claim.life, &store);
+        }
         member.claim = claim;
         if !member.is_present() {
             member.peer = Default::default();

@@ -176,6 +176,14 @@ impl Entry {
         Entry(ThinArc::from_header_and_slice(head, &bytes))
     }
 
+    /// The same entry of another member, whose generation is another now.
+    pub fn of_life(&self, life: &LifeRef) -> Entry {
+        let h = self.head();
+        let drained = AtomicBool::new(true);
+        let head = EntryHead { life: life.clone(), type_url: h.type_url.clone(), drained, ..*h };
+        Entry::new(head, self.key(), self.value())
+    }
+
     /// The same entry of another member, as received at another time.
     pub fn received_at(&self, now: Time) -> Entry {
         let h = self.head();

@@ -286,6 +286,13 @@ impl Store {
         old
     }
 
+    /// Puts the same write in the place of `old`, which may be there no more; nobody is told, for nothing has changed.
+    pub fn put_again(&self, old: &Entry, entry: &Entry) {
+        if self.entry(old.key(), old.head().life.nonce).is_some_and(|there| there.same(old)) {
+            self.shards.put(entry.clone());
+        }
+    }
+
     /// Tells an entry that was held back while its member was banned.
     pub fn show(&self, entry: &Entry, now: Time) {
         self.hub.entry_changed(entry, now);
