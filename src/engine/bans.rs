@@ -7,6 +7,7 @@
 //! A ban for a heartbeat that has not come is nobody's in particular: whoever finds it writes the same register, which names that
 //! heartbeat. It stands as long as no later one is known, so it needs neither its finder nor anyone else to lift it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
@@ -70,7 +71,7 @@ type Registers = HashMap<Place, Register>;
 struct Hidden {
     /// What the member had that hosts could see when the ban took effect: of that they are told what becomes different until it
     /// is lifted, be it that an entry is gone and nothing of it is left. Those that stay as they are cost nothing more.
-    seen: Vec<Entry>,
+    seen: Arc<[Entry]>,
 }
 
 /// See the module.
@@ -88,7 +89,7 @@ impl Bans {
     /// A life has gone, or what it had, and hosts know: when it is there again all that it has is told.
     pub(super) fn nothing_seen(&mut self, id: &str) {
         if let Some(hidden) = self.effective.get_mut(id) {
-            hidden.seen = Vec::new();
+            hidden.seen = Arc::default();
         }
     }
 }
@@ -402,7 +403,7 @@ impl Engine {
         for entry in member.log.shown() {
             let before = seen.remove(entry.key());
             if entry.is_visible(now) {
-                if before.is_some_and(|before| before.same(entry)) {
+                if before.is_some_and(|before| before.is_same_write(entry)) {
                     unchanged.push(entry);
                 } else {
                     self.store.show(entry, now);
@@ -419,7 +420,7 @@ impl Engine {
     }
 
     /// What is written from now on is refused: takes all of what was written before.
-    fn drain_all_own(&mut self, now: Time) {
+    pub(super) fn drain_all_own(&mut self, now: Time) {
         while self.store.is_dirty() {
             self.drain_own(now);
         }
@@ -438,7 +439,7 @@ impl Engine {
         }
         if banned {
             let shown = self.members.get(&nonce).into_iter().flat_map(|m| m.log.shown());
-            let seen: Vec<Entry> = shown.filter(|entry| entry.is_visible(now)).cloned().collect();
+            let seen: Arc<[Entry]> = shown.filter(|entry| entry.is_visible(now)).cloned().collect();
             if let Some(hidden) = self.bans.effective.get_mut(id) {
                 hidden.seen = seen;
             }

@@ -387,7 +387,8 @@ impl Engine {
             store.members.put(view);
         }
         store.rebase(&life);
-        self.drain_own(now);
+        // All of it: others keep what they hold, and this node must not say that it has less.
+        self.drain_all_own(now);
         if let Some(me) = self.members.get_mut(&self.me) {
             // Numbers whose tombstones are collected have nothing left to drain.
             me.log.make().own_complete(store.drain_own(0, |_| ()));

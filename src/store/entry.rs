@@ -245,6 +245,12 @@ impl Entry {
         self.0.slice.len() - 2 + self.type_url().len()
     }
 
+    /// Whether both stand for the same write, which may have been taken in twice: its member has raised its generation since.
+    pub fn is_same_write(&self, other: &Entry) -> bool {
+        let write = |e: &Entry| (e.head().life.nonce, e.seq(), e.head().deleted);
+        write(self) == write(other) && self.type_url() == other.type_url() && self.value() == other.value()
+    }
+
     /// Whether both are the same allocation.
     pub fn same(&self, other: &Entry) -> bool {
         std::ptr::eq(self.head(), other.head())

@@ -155,11 +155,19 @@ impl Shared {
         if !self.members.is_banned(nonce) {
             return false;
         }
+        let is_owed = |s: &Sub| s.id == sub && s.owed.contains(&nonce);
+        if self.list.read().subs.iter().any(is_owed) {
+            return true; // noted with an entry before; if the ban was lifted since, what is owed is told
+        }
         if let Some(sub) = self.list.write().subs.iter_mut().find(|s| s.id == sub) {
             sub.owed.insert(nonce);
         }
         // Whoever lifts the ban changes the table first and then asks who is owed: one of the two sees the other.
-        self.members.is_banned(nonce)
+        let hides = self.members.is_banned(nonce);
+        if !hides && let Some(sub) = self.list.write().subs.iter_mut().find(|s| s.id == sub) {
+            sub.owed.remove(&nonce);
+        }
+        hides
     }
 
     fn note(&self, note: impl FnOnce() -> Note, kind: u32, wants: impl Fn(&Sub) -> bool) {
@@ -368,8 +376,10 @@ impl Hub {
         if this.filter.what & kind::ENTRY_CHANGED != 0 {
             initial(&mut |entries| {
                 let wanted = entries.iter().filter(|entry| this.wants_entry(entry, &shared.own_id));
+                // All before the queue's lock is taken: who tells of an entry holds the list's while it waits for that.
                 let wanted = wanted.filter(|entry| !shared.hides(sub, entry));
-                queue.collect(ticket, wanted.map(|entry| (entry, shared.hash_entry(entry))));
+                let wanted: Vec<_> = wanted.map(|entry| (entry, shared.hash_entry(entry))).collect();
+                queue.collect(ticket, wanted.into_iter());
             });
         }
         let there = queue.finish(ticket, &shared.members, |view| {

@@ -149,11 +149,21 @@ impl Store {
             return self.get_of(now, id, key, departed).into_iter().collect();
         }
         let mut found = Vec::new();
-        self.members.with_status(|status| {
-            self.shards.each_of_key(key, |entry| push_view(&mut found, entry, status, departed, now));
-        });
+        self.shards.each_of_key(key, |entry| push_view(&mut found, entry, now));
+        self.keep_present(&mut found, departed);
         found.sort_by(|a, b| a.entry.head().life.id.cmp(&b.entry.head().life.id));
         found
+    }
+
+    /// Fills in the statuses, and without `departed` drops what is not of present members. Not under a shard's lock: who
+    /// subscribes asks about members under one.
+    fn keep_present(&self, found: &mut Vec<EntryView>, departed: bool) {
+        self.members.with_status(|status| {
+            found.retain_mut(|view| {
+                view.status = status(view.entry.head().life.nonce);
+                departed || view.status.is_present()
+            });
+        });
     }
 
     /// The visible entry of one member under `key`, if it is present; with `departed` also if it is dead, left or banned and
@@ -168,18 +178,17 @@ impl Store {
     /// are given only if the prefix is of theirs. Walks all entries.
     pub fn get_prefix(&self, now: Time, member: Option<&str>, prefix: &str, departed: bool) -> Vec<EntryView> {
         let mut found = Vec::new();
-        self.members.with_status(|status| {
-            self.shards.each_shard(|shard| {
-                for entry in shard {
-                    if entry.key().starts_with(prefix)
-                        && own::is_asked_for(entry.key().as_bytes(), Some(prefix.as_bytes()))
-                        && member.is_none_or(|id| entry.head().life.id.as_str() == id)
-                    {
-                        push_view(&mut found, entry, status, departed, now);
-                    }
+        self.shards.each_shard(|shard| {
+            for entry in shard {
+                if entry.key().starts_with(prefix)
+                    && own::is_asked_for(entry.key().as_bytes(), Some(prefix.as_bytes()))
+                    && member.is_none_or(|id| entry.head().life.id.as_str() == id)
+                {
+                    push_view(&mut found, entry, now);
                 }
-            });
+            }
         });
+        self.keep_present(&mut found, departed);
         found.sort_by(|a, b| (&a.entry.head().life.id, a.entry.key()).cmp(&(&b.entry.head().life.id, b.entry.key())));
         found
     }
@@ -325,17 +334,9 @@ impl Store {
     }
 }
 
-fn push_view(
-    found: &mut Vec<EntryView>,
-    entry: &Entry,
-    status: &dyn Fn(u64) -> MemberStatus,
-    departed: bool,
-    now: Time,
-) {
+/// The status is filled in once the shard's lock is gone; see [`Store::keep_present`].
+fn push_view(found: &mut Vec<EntryView>, entry: &Entry, now: Time) {
     if entry.is_visible(now) {
-        let status = status(entry.head().life.nonce);
-        if departed || status.is_present() {
-            found.push(EntryView { entry: entry.clone(), status, read_at: now });
-        }
+        found.push(EntryView { entry: entry.clone(), status: MemberStatus::Left, read_at: now });
     }
 }
