@@ -82,6 +82,8 @@ def pair(open_node: Open) -> List[Node]:
 PREAMBLE = """
 import os, signal, sys, threading, time
 from cluster_gossip import *
+# Who runs the tests may ignore it, which is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 
