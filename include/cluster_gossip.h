@@ -578,7 +578,7 @@ gossip_status gossip_entry_int(const gossip_entry *entry, int64_t *out);
 // A value of kind GOSSIP_VALUE_DOUBLE. GOSSIP_ERR_WRONG_TYPE if it is of another kind.
 gossip_status gossip_entry_double(const gossip_entry *entry, double *out);
 
-// The sequence number: from 1 in each generation of the member, higher with each of its sets and deletes; 0 for NULL.
+// The sequence number: from 1 in each life of the member, higher with each of its sets and deletes; 0 for NULL.
 uint64_t gossip_entry_seq(const gossip_entry *entry);
 
 // The generation of the member that set it: a later start of the same id has a higher one; 0 for NULL.
@@ -655,7 +655,7 @@ const char *gossip_member_tag_value(const gossip_member *member, size_t index, s
 
 /* ---- subscriptions: each has one sink, a queue or a callback ---- */
 
-// Flag of a subscription: what exists comes first, as joined members and changed entries, then
+// Flag of a subscription: what exists comes first, as joined members (banned ones too, as their status says) and changed entries, then
 // GOSSIP_EVENT_INITIAL_DONE; without gap and without double.
 #define GOSSIP_SUB_INITIAL 0x1u
 // Flag of a subscription: nothing about the node's own entries and membership.
@@ -766,9 +766,10 @@ gossip_status gossip_queue_free(gossip_queue queue);
 #define GOSSIP_EVENT_MEMBER_RESTARTED 0x200u
 // A member's tags or address have changed.
 #define GOSSIP_EVENT_MEMBER_UPDATED 0x400u
-// A member was banned.
+// A member was banned: nothing is told of its entries until that is lifted.
 #define GOSSIP_EVENT_MEMBER_BANNED 0x800u
-// A member is no longer banned.
+// A member is no longer banned. What has become different of its entries meanwhile follows; a subscription made meanwhile is told
+// of all, and may be told that a key is gone which it never saw.
 #define GOSSIP_EVENT_MEMBER_UNBANNED 0x1000u
 // A member's state is gone from this node; comes after its last entry.
 #define GOSSIP_EVENT_MEMBER_REMOVED 0x2000u

@@ -429,11 +429,8 @@ impl Engine {
     fn ban_took_effect(&mut self, now: Time, id: &str, banned: bool, before: Option<&Hidden>) {
         let Some(nonce) = self.latest(id) else { return };
         if nonce == self.me {
-            if banned && self.store.state() != NodeState::Banned {
-                let refused = matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone);
-                if refused {
-                    self.store.refuse_writes(Some(Status::Banned));
-                }
+            if banned && matches!(self.store.state(), NodeState::Starting | NodeState::Joined | NodeState::Alone) {
+                self.store.refuse_writes(Some(Status::Banned));
             }
             self.drain_all_own(now);
         }

@@ -225,7 +225,7 @@ pub unsafe extern "C" fn gossip_entry_double(entry: *const gossip_entry, out: *m
     unsafe { scalar(entry, out, pick) }
 }
 
-/// The sequence number: from 1 in each generation of the member, higher with each of its sets and deletes; 0 for NULL.
+/// The sequence number: from 1 in each life of the member, higher with each of its sets and deletes; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gossip_entry_seq(entry: *const gossip_entry) -> u64 {
     // SAFETY: as in gossip_entry_member.

@@ -30,9 +30,10 @@ pub const GOSSIP_EVENT_MEMBER_LEFT: u32 = 0x100u32;
 pub const GOSSIP_EVENT_MEMBER_RESTARTED: u32 = 0x200u32;
 /// A member's tags or address have changed.
 pub const GOSSIP_EVENT_MEMBER_UPDATED: u32 = 0x400u32;
-/// A member was banned.
+/// A member was banned: nothing is told of its entries until that is lifted.
 pub const GOSSIP_EVENT_MEMBER_BANNED: u32 = 0x800u32;
-/// A member is no longer banned.
+/// A member is no longer banned. What has become different of its entries meanwhile follows; a subscription made meanwhile is told
+/// of all, and may be told that a key is gone which it never saw.
 pub const GOSSIP_EVENT_MEMBER_UNBANNED: u32 = 0x1000u32;
 /// A member's state is gone from this node; comes after its last entry.
 pub const GOSSIP_EVENT_MEMBER_REMOVED: u32 = 0x2000u32;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result, Status};
 use crate::store::event::{Event, kind};
 use crate::store::hub::Filter;
 
-/// Flag of a subscription: what exists comes first, as joined members and changed entries, then
+/// Flag of a subscription: what exists comes first, as joined members (banned ones too, as their status says) and changed entries, then
 /// GOSSIP_EVENT_INITIAL_DONE; without gap and without double.
 pub const GOSSIP_SUB_INITIAL: u32 = 1u32;
 /// Flag of a subscription: nothing about the node's own entries and membership.

@@ -178,17 +178,18 @@ impl Entry {
 
     /// The same entry of another member, whose generation is another now.
     pub fn of_life(&self, life: &LifeRef) -> Entry {
-        let h = self.head();
-        let drained = AtomicBool::new(true);
-        let head = EntryHead { life: life.clone(), type_url: h.type_url.clone(), drained, ..*h };
-        Entry::new(head, self.key(), self.value())
+        self.copy(life.clone(), self.head().received)
     }
 
     /// The same entry of another member, as received at another time.
     pub fn received_at(&self, now: Time) -> Entry {
+        self.copy(self.head().life.clone(), now)
+    }
+
+    fn copy(&self, life: LifeRef, received: Time) -> Entry {
         let h = self.head();
         let drained = AtomicBool::new(true);
-        let head = EntryHead { life: h.life.clone(), type_url: h.type_url.clone(), received: now, drained, ..*h };
+        let head = EntryHead { life, type_url: h.type_url.clone(), received, drained, ..*h };
         Entry::new(head, self.key(), self.value())
     }
 

@@ -334,7 +334,7 @@ impl Hub {
 
     /// Subscribes: what `filter` asks for goes to `queue`, with `sub` and `tag` on each event. `sub` is new.
     ///
-    /// With `filter.initial`, the members that are present come first (if the mask has `MEMBER_JOINED`), then the entries
+    /// With `filter.initial`, the members that are present or banned come first (if the mask has `MEMBER_JOINED`), then the entries
     /// that exist (if it has `ENTRY_CHANGED`), then `INITIAL_DONE`; what changes while they are read is in them or
     /// follows, once. `initial` calls its argument once for each shard with the entries visible there; this, and
     /// nothing else, takes time. An initial entry stands for the changes offered while it was read, or else for one.

@@ -1,8 +1,19 @@
 //! The kinds of fault that the adversarial scenario draws from.
 
-/// What befalls members and the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
+/// The kinds, and the list of them.
+macro_rules! faults {
+    ($($(#[$about:meta])* $fault:ident,)*) => {
+        /// What befalls members and the network.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault {
+            $($(#[$about])* $fault,)*
+        }
+
+        pub const FAULTS: &[Fault] = &[$(Fault::$fault,)*];
+    };
+}
+
+faults! {
     Kill,
     LoseHost,
     Restart,
@@ -33,40 +44,6 @@ pub enum Fault {
     /// A member bans the id of another.
     Ban,
 }
-
-pub const FAULTS: &[Fault] = {
-    use Fault::*;
-    &[
-        Kill,
-        LoseHost,
-        Restart,
-        RestartClockBack,
-        OtherAtAddress,
-        Twin,
-        Leave,
-        Join,
-        Pause,
-        Slow,
-        Partition,
-        Isolate,
-        OneWayCut,
-        BlockUdp,
-        BlockTcp,
-        Move,
-        Loss,
-        Delay,
-        Duplicates,
-        Reordering,
-        FlippedBits,
-        NarrowStreams,
-        NamesChange,
-        NamesDown,
-        HotKey,
-        ManyKeys,
-        DeleteAll,
-        Ban,
-    ]
-};
 
 impl Fault {
     /// By its name as `{:?}` gives it.
