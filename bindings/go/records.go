@@ -21,7 +21,7 @@ type Entry struct {
 	TypeURL string
 	// Raw is the value as it travels: of a Text or a number its protobuf encoding. It shares its memory with Value.
 	Raw []byte
-	// Seq is the owner's sequence number, counting from 1 in each generation.
+	// Seq is the owner's sequence number, counting from 1 in each life of it.
 	Seq        uint64
 	Generation uint64
 	// Age is how long ago this node received the entry (or set it, if it is its own), in whole milliseconds.

@@ -77,7 +77,7 @@ impl EntryView {
         self.entry.key()
     }
 
-    /// Its sequence number: from 1 in each generation of the member, higher with each of its sets and deletes.
+    /// Its sequence number: from 1 in each life of the member, higher with each of its sets and deletes.
     pub fn seq(&self) -> u64 {
         self.entry.seq()
     }

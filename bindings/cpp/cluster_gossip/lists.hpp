@@ -139,7 +139,7 @@ public:
         return message_view{type_url(), data()};
     }
 
-    /// Counts the owner's sets and deletes, from 1 in each generation of the owner.
+    /// Counts the owner's sets and deletes, from 1 in each life of the owner.
     std::uint64_t sequence_number() const noexcept { return gossip_entry_seq(raw_); }
     std::uint64_t generation() const noexcept { return gossip_entry_generation(raw_); }
     /// Since this node received (or set) it, at the time of reading.

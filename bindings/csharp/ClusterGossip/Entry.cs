@@ -51,7 +51,7 @@ namespace ClusterGossip
             get { return stored.Raw; }
         }
 
-        /// <summary>The owner's sequence number, counting from 1 in each generation, higher with each of its sets and deletes.</summary>
+        /// <summary>The owner's sequence number, counting from 1 in each life of it, higher with each of its sets and deletes.</summary>
         public ulong Seq { get; private set; }
 
         /// <summary>The generation of the owner: a later start of the same id has a higher one.</summary>

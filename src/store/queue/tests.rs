@@ -4,7 +4,7 @@ mod model;
 mod stress;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -766,6 +766,37 @@ fn closing_the_queue_ends_takes_and_subscriptions() {
     assert_eq!(Arc::strong_count(&b.queue), 1);
     let again = b.hub.subscribe(Filter::default(), &b.queue, 2, 20, at(0), &mut |_| {});
     assert_eq!(again, Err(SubscribeError::QueueClosed));
+}
+
+#[test]
+fn who_subscribes_and_who_tells_do_not_wait_for_each_other() {
+    let b = Arc::new(Bench::new());
+    let (m, banned) = (life("m", 1), life("banned", 1));
+    b.member(kind::MEMBER_JOINED, &m, MemberStatus::Alive);
+    b.members.put(MemberView { banned: true, ..view(&banned, MemberStatus::Banned) });
+    b.subscribe(1, BOTH);
+    let v = |life: &LifeRef| entry(life, "k", 1, Some("v"), Time::NEVER);
+    let mut there = vec![v(&m)];
+    there.extend((0..200).map(|_| v(&banned)));
+    let (ended, end) = std::sync::mpsc::channel();
+    let (teller, tells, told) = (b.clone(), m.clone(), Arc::new(AtomicU64::new(1)));
+    let count = told.clone();
+    // Not in a scope, which would wait for threads that hang.
+    thread::spawn(move || {
+        while Arc::strong_count(&teller) > 1 {
+            teller.set(&tells, "k", 1 + count.fetch_add(1, Ordering::Relaxed));
+        }
+    });
+    thread::spawn(move || {
+        // Until both have done much.
+        for sub in (2..).take_while(|sub| *sub < 2000 || told.load(Ordering::Relaxed) < 20_000) {
+            let filter = Filter { what: BOTH, initial: true, ..Filter::default() };
+            b.hub.subscribe(filter, &b.queue, sub, 0, at(0), &mut |offer| offer(&there)).unwrap();
+            b.hub.unsubscribe(sub);
+        }
+        ended.send(()).unwrap();
+    });
+    assert_eq!(end.recv_timeout(Duration::from_secs(60)), Ok(()), "they wait for each other");
 }
 
 #[test]

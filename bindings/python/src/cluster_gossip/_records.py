@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     type_url: str
     #: The value as it travels: for an Any, a str or a number its protobuf encoding.
     raw: bytes
-    #: The owner's sequence number, counting from 1 in each generation.
+    #: The owner's sequence number, counting from 1 in each life of it.
     seq: int
     generation: int
     #: Seconds since this node received it (or set it, if it is its own).
