@@ -16,6 +16,7 @@ use super::{Latency, Network, Start, World, bans, check};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(12);
 
 /// What ends a fault that lasts.
 #[derive(Clone, Debug)]
@@ -153,6 +154,8 @@ impl Run<'_> {
             return Err(format!("{why} ({AGREE_WITHIN:.0?} after the last fault)"));
         }
         self.report.agreed_after = self.world.now.since(start);
+        // One that is stopped to this moment may agree as well, if nothing has changed since; there is quiet once it goes on.
+        self.world.run_until(LONGEST_PAUSE, 100 * MS, |w| w.members().into_iter().all(|n| !w.is_paused(n)));
         self.world.run(5 * SECOND);
         let members = self.world.members();
         let observers: Vec<usize> = members.iter().copied().step_by(members.len().div_ceil(20)).collect();
@@ -427,7 +430,8 @@ impl Run<'_> {
                 self.join(None);
             }
             Fault::Pause => {
-                let (n, d) = (self.any(), self.world.rng.random_range(50..12_000));
+                let (n, longest) = (self.any(), LONGEST_PAUSE.as_millis() as u32);
+                let d = self.world.rng.random_range(50..longest);
                 self.world.pause(n, MS * d);
             }
             Fault::Slow => {
